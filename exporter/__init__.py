@@ -1,0 +1,1 @@
+"""From a run to a bundle: ONNX, int8 TFLite and ONNX, calibration, parity, golden set."""

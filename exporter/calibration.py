@@ -1,0 +1,46 @@
+"""The calibration set: the run's own split, read through the preprocessing contract, streamed from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from edgetl.errors import ExportError, storage
+from edgetl.runtime.picture import decode, read_bytes
+from edgetl.runtime.preprocess import Preprocessing, preprocess
+from edgetl.trainer.run_folder import Run, SplitRecord
+
+
+def pictures_of(run: Run, split: str, data: Path) -> list[SplitRecord]:
+    """The run's pictures of one split, by path. Raises ExportError where the data folder is gone."""
+    if not data.is_dir():
+        raise ExportError(f"{data}: the run's pictures are not there; name their folder with --data")
+    return sorted((s for s in run.splits if s.split == split), key=lambda s: s.path)
+
+
+def write_calibration(pictures: list[SplitRecord], data: Path, how: Preprocessing, out: Path) -> None:
+    """Writes the pictures' pixels (n×S×S×3 uint8) as a .npy, one at a time. Raises ExportError."""
+    if not pictures:
+        raise ExportError("the run has no calibration split; train again")
+    with storage(out):
+        array = open_memmap(out, "w+", np.uint8, (len(pictures), how.size, how.size, 3))
+        for i, picture in enumerate(pictures):
+            array[i] = preprocess(decode(read_bytes(data / picture.path), picture.path), how)
+        array.flush()
+
+
+def stream(path: Path) -> Iterator[NDArray[np.float32]]:
+    """Calibration pictures as 1×S×S×3 float32 pixels, read from disk one at a time.
+
+    Two constant pictures come first, so that the input's range is exactly 0 to 255 and one step is one pixel value.
+    """
+    images = np.load(path, mmap_mode="r")
+    shape = (1, *images.shape[1:])
+    yield np.zeros(shape, np.float32)
+    yield np.full(shape, 255, np.float32)
+    for image in images:
+        yield image[None].astype(np.float32)

@@ -1,0 +1,30 @@
+"""card.md: what a person should know about the model in the bundle."""
+
+from __future__ import annotations
+
+from edgetl.runtime.manifest import Manifest
+
+
+def write_card(manifest: Manifest) -> str:
+    """The model card, in Markdown."""
+    rule, how, lineage = manifest.rule, manifest.preprocessing, manifest.lineage
+    lines = [
+        f"# {manifest.name}",
+        "",
+        f"Made {manifest.created} by edgetl {manifest.tools.get('edgetl', '')} from run `{lineage.run}` "
+        f"({lineage.backbone}, weights {lineage.weights}, seed {lineage.seed}).",
+        "",
+        f"- Labels: {', '.join(rule.labels)}. Good: {', '.join(rule.ok_labels)}. UNKNOWN below a score of {rule.min_score:g}.",
+        f"- Input: {how.size}×{how.size} RGB, raw pixels, {how.resize} of "
+        f"{'the whole frame' if how.region is None else f'the region {how.region}'}.",
+        f"- Calibrated with {len(lineage.calibration)} pictures that neither trained nor judged the model.",
+        "",
+        "| model | split | pictures | balanced accuracy | 95 % interval | same decisions as float |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in manifest.measured:
+        lines.append(
+            f"| {row.model} | {row.split} | {row.n} | {100 * row.balanced_accuracy:.2f} % "
+            f"| {100 * row.low:.1f} to {100 * row.high:.1f} % | {100 * row.same_decisions:.1f} % |"
+        )
+    return "\n".join(lines) + "\n"

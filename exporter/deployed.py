@@ -1,0 +1,61 @@
+"""The network as it ships: raw pixels in, logits out, with the normalization folded away."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from edgetl.errors import ExportError
+from edgetl.trainer.network import Network
+
+
+class Deployed(nn.Module):
+    """Takes N×3×S×S float pixels 0 to 255. Subtracts the mean; the scale is folded into the first convolution.
+
+    The mean is not folded too: a convolution pads with zeros after the normalization, which is the mean's colour,
+    and a folded mean would make that padding black and shift every border. One subtraction on int8 pixels loses
+    less than half a grey level; a multiplication and an addition would be two more quantized steps.
+    """
+
+    shift: Tensor
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        network = copy.deepcopy(network).eval().cpu()
+        self.register_buffer("shift", -network.mean)  # added, since onnxruntime's tools quantize Add but not Sub
+        self.net = network.net
+        stem = self.net.get_submodule(network.backbone.stem) if network.backbone.stem else None
+        self.scale: Tensor | None = network.scale
+        if isinstance(stem, nn.Conv2d) and stem.in_channels == 3 and stem.groups == 1:
+            with torch.no_grad():
+                stem.weight.div_(network.scale)
+            self.scale = None
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits of a batch of pixels."""
+        centred = pixels + self.shift
+        return cast(Tensor, self.net(centred if self.scale is None else centred / self.scale))
+
+
+def write_onnx(network: Network, size: int, out: Path) -> None:
+    """Writes the float ONNX graph (input `pixels` 1×3×S×S, output `logits` 1×classes). Raises ExportError."""
+    model = Deployed(network)
+    example = torch.zeros(1, 3, size, size)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")  # deprecation notes of torch's own modules, nothing a user could act on
+            program = torch.onnx.export(
+                model, (example,), dynamo=True, input_names=["pixels"], output_names=["logits"], verbose=False,
+                external_data=False, opset_version=18,
+            )  # fmt: skip
+            assert program is not None
+            program.save(str(out), external_data=False)
+    except Exception as error:  # the exporter raises many types; each means that this net cannot be exported
+        raise ExportError(f"torch cannot export this net to ONNX: {type(error).__name__}: {error}") from error

@@ -1,0 +1,65 @@
+"""ONNX to float and int8 TFLite, run as a process of its own: `python -m edgetl.exporter.tflite_process FOLDER`.
+
+TensorFlow's memory is returned when it ends, its many log lines go to a file, and a crash in it is one exit code.
+FOLDER holds `model.onnx` and `calibration.npy`; `float32.tflite` and `int8.tflite` are written there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# Read when TensorFlow is imported: no log of its start-up, no GPU, and the Keras that onnx2tf was written for.
+os.environ.update(TF_CPP_MIN_LOG_LEVEL="2", CUDA_VISIBLE_DEVICES="", TF_USE_LEGACY_KERAS="1", TF_ENABLE_ONEDNN_OPTS="0")
+
+import numpy as np
+
+from edgetl.exporter.calibration import stream
+
+# onnx2tf looks for this file in its working directory and downloads it where it is missing; it is read only when
+# accuracy checks are on, which are ours to make, so its content does not matter.
+SAMPLE_NAME = "calibration_image_sample_data_20x128x128x3_float32.npy"
+
+
+def convert(folder: Path) -> None:
+    """Writes both TFLite files beside the ONNX graph."""
+    os.chdir(folder)
+    np.save(SAMPLE_NAME, np.zeros((20, 128, 128, 3), np.float32))
+    import onnx2tf
+
+    onnx2tf.convert(
+        input_onnx_file_path="model.onnx", output_folder_path="saved_model", not_use_onnxsim=True,
+        copy_onnx_input_output_names_to_tflite=False, disable_group_convolution=False, verbosity="error",
+        output_signaturedefs=True,
+    )  # fmt: skip
+    Path("float32.tflite").write_bytes(_converter().convert())
+    Path("int8.tflite").write_bytes(_int8(_converter()).convert())
+
+
+def _converter() -> Any:
+    import tensorflow as tf
+
+    return tf.lite.TFLiteConverter.from_saved_model("saved_model")
+
+
+def _int8(converter: Any) -> Any:
+    import tensorflow as tf
+
+    def pictures() -> Iterator[list[np.ndarray[Any, Any]]]:
+        for image in stream(Path("calibration.npy")):
+            yield [image]
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = pictures
+    # Only int8 built-ins: an operator that has none is an error here, not a float island found on the device.
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.int8
+    converter.inference_output_type = tf.int8
+    return converter
+
+
+if __name__ == "__main__":
+    convert(Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""The device's commands: parse, call one function, print one result."""

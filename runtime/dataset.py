@@ -1,0 +1,116 @@
+"""Class folders as a data set: which pictures there are, of which class, in which split.
+
+Two layouts: `DIR/{train,val,test}/<class>/…` and `DIR/<class>/…`. Unreadable entries are passed over and reported,
+two classes that differ only in case are refused, since one of them would be lost on another file system.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import unicodedata
+from pathlib import Path
+
+import msgspec
+
+from edgetl.errors import DatasetError, PictureError
+from edgetl.runtime.picture import SUFFIXES, read_bytes
+
+SPLIT_NAMES = ("train", "val", "test")
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """One labelled picture file, relative to the data set's folder; `split` is None in an unsplit folder."""
+
+    path: str
+    label: str
+    split: str | None
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """What a data set's folder holds. `passed_over` maps a path to the reason why it is not used."""
+
+    root: str
+    labels: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    passed_over: dict[str, str]
+
+    def of_split(self, split: str) -> tuple[Picture, ...]:
+        """The pictures of one split, in a fixed order."""
+        return tuple(p for p in self.pictures if p.split == split)
+
+
+def list_pictures(root: Path) -> Listing:
+    """Lists a data set's folder without opening a picture. Raises DatasetError."""
+    if not root.is_dir():
+        raise DatasetError(f"{root}: no such folder; name a folder with one sub-folder of pictures per class")
+    splits = [name for name in SPLIT_NAMES if (root / name).is_dir()]
+    pictures: list[Picture] = []
+    passed_over: dict[str, str] = {}
+    folders: set[str] = set()
+    for split in splits or [None]:
+        for folder in _class_folders(root / split if split else root):
+            label = unicodedata.normalize("NFC", folder.name)
+            folders.add(label)
+            for path in _files(folder, root, passed_over):
+                pictures.append(Picture(path, label, split))
+    labels = tuple(sorted({p.label for p in pictures}))
+    _check_labels(root, labels)
+    if empty := sorted(folders - set(labels)):
+        raise DatasetError(f"{root}: class {', '.join(empty)} has no usable picture; add some or remove the folder")
+    return Listing(str(root), labels, tuple(sorted(pictures, key=lambda p: p.path)), passed_over)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a picture file's bytes, as hex. Raises PictureError."""
+    return hashlib.sha256(read_bytes(path)).hexdigest()
+
+
+def _class_folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _files(folder: Path, root: Path, passed_over: dict[str, str]) -> list[str]:
+    """Files below a class folder that may be pictures by their name; others are noted in `passed_over`."""
+    found: list[str] = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = (Path(parent) / name).relative_to(root).as_posix()
+            reason = _unusable(Path(parent) / name)
+            if reason is None:
+                found.append(path)
+            elif not name.startswith("."):
+                passed_over[path] = reason
+    return found
+
+
+def _unusable(path: Path) -> str | None:
+    if path.suffix.lower() not in SUFFIXES:
+        return f"not a picture by its name ({', '.join(sorted(SUFFIXES))})"
+    if not path.is_file():  # follows links; false for a FIFO, a device, a dangling link
+        return "not a regular file"
+    if not os.access(path, os.R_OK):
+        return "no permission to read it"
+    return "the file is empty" if path.stat().st_size == 0 else None
+
+
+def _check_labels(root: Path, labels: tuple[str, ...]) -> None:
+    if not labels:
+        raise DatasetError(f"{root}: no pictures found; expected {root}/<class>/*.jpg or {root}/train/<class>/*.jpg")
+    by_folded: dict[str, str] = {}
+    for label in labels:
+        other = by_folded.setdefault(label.casefold(), label)
+        if other != label:
+            raise DatasetError(f"{root}: classes {other!r} and {label!r} differ only in case; rename or merge one")
+
+
+def hashes_of(listing: Listing) -> dict[str, str]:
+    """SHA-256 by path for every picture that can be read; the others are left out."""
+    hashes: dict[str, str] = {}
+    for picture in listing.pictures:
+        try:
+            hashes[picture.path] = sha256_of(Path(listing.root) / picture.path)
+        except PictureError:
+            continue
+    return hashes

@@ -1,0 +1,94 @@
+"""Accuracy on labelled pictures: one code for float, TFLite and ONNX, on the workstation and on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetl.errors import DatasetError, PictureError
+from edgetl.runtime.dataset import Listing, Picture, list_pictures, sha256_of
+from edgetl.runtime.decision import DecisionRule, decide
+from edgetl.runtime.metrics import Metrics, measure
+from edgetl.runtime.picture import read_picture
+from edgetl.runtime.preprocess import Image, Preprocessing, preprocess
+
+Logits = Callable[[Image], NDArray[np.float32]]
+Progress = Callable[[int, int], None]
+
+
+class Evaluation(msgspec.Struct, kw_only=True):
+    """What was evaluated and what came out. `verdicts` counts OK, NG and UNKNOWN by class."""
+
+    model: str
+    split: str
+    metrics: Metrics
+    verdicts: dict[str, dict[str, int]]
+    passed_over: dict[str, str]
+    predicted: dict[str, str]
+
+
+def pictures_of_split(root: Path, split: str, recorded: dict[str, str]) -> tuple[Listing, list[Picture]]:
+    """The pictures of one split: the folder of that name, or in an unsplit folder those whose hash was `recorded`
+    (SHA-256 to split) in it, or `all`. Raises DatasetError where that is none."""
+    listing = list_pictures(root)
+    if split == "all":
+        chosen = list(listing.pictures)
+    elif listing.of_split(split):
+        chosen = list(listing.of_split(split))
+    else:
+        chosen = [p for p in listing.pictures if recorded.get(_hash(root / p.path)) == split]
+    if not chosen:
+        raise DatasetError(
+            f"{root}: no pictures of split {split!r}: there is no such folder, and none of its pictures is recorded "
+            "as such in the training run; use --split all to judge all of them"
+        )
+    return listing, chosen
+
+
+def _hash(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except PictureError:
+        return ""
+
+
+def check_labels(root: Path, pictures: Iterable[Picture], labels: tuple[str, ...]) -> None:
+    """Raises DatasetError where pictures carry a label that the model does not know."""
+    if unknown := sorted({p.label for p in pictures} - set(labels)):
+        raise DatasetError(f"{root}: class {', '.join(unknown)} is unknown to the model, which has {', '.join(labels)}")
+
+
+def evaluate(
+    root: Path, pictures: list[Picture], logits: Logits, how: Preprocessing, rule: DecisionRule,
+    *, model: str, split: str, progress: Progress | None = None,
+) -> Evaluation:  # fmt: skip
+    """Judges every picture from its file on. Unreadable ones are passed over and reported."""
+    check_labels(root, pictures, rule.labels)
+    truth: list[int] = []
+    predicted: dict[str, str] = {}
+    guessed: list[int] = []
+    passed_over: dict[str, str] = {}
+    verdicts = {label: {"OK": 0, "NG": 0, "UNKNOWN": 0} for label in rule.labels}
+    for done, picture in enumerate(pictures, start=1):
+        try:
+            image = preprocess(read_picture(root / picture.path), how)
+        except PictureError as error:
+            passed_over[picture.path] = str(error)
+            continue
+        decision = decide(logits(image), rule)
+        truth.append(rule.labels.index(picture.label))
+        guessed.append(decision.index)
+        predicted[picture.path] = decision.label
+        verdicts[picture.label][decision.verdict] += 1
+        if progress:
+            progress(done, len(pictures))
+    if not truth:
+        raise DatasetError(f"{root}: none of the {len(pictures)} pictures can be read")
+    metrics = measure(np.array(truth, np.int64), np.array(guessed, np.int64), rule.labels)
+    return Evaluation(
+        model=model, split=split, metrics=metrics, verdicts=verdicts, passed_over=passed_over, predicted=predicted
+    )

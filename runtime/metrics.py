@@ -1,0 +1,102 @@
+"""Figures of merit from true and predicted classes, with intervals; numpy only, so that a device can compute them."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Z95 = 1.959963984540054  # the two-sided 95 % point of the normal distribution
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A 95 % confidence interval."""
+
+    low: float
+    high: float
+
+
+class ClassMetrics(msgspec.Struct, frozen=True):
+    """Precision and recall of one class (0 to 1, Wilson intervals); None where the denominator is zero."""
+
+    pictures: int
+    recall: float | None
+    recall_interval: Interval | None
+    precision: float | None
+    precision_interval: Interval | None
+
+
+class Metrics(msgspec.Struct, frozen=True):
+    """All figures of one evaluation. `confusion[i][j]`: pictures of class i judged as class j."""
+
+    n: int
+    balanced_accuracy: float
+    balanced_accuracy_interval: Interval
+    accuracy: float
+    accuracy_interval: Interval
+    per_class: dict[str, ClassMetrics]
+    labels: tuple[str, ...]
+    confusion: list[list[int]]
+
+
+def wilson(successes: int, trials: int) -> Interval | None:
+    """Wilson's score interval of a proportion (E. B. Wilson, 1927); None without trials."""
+    if trials == 0:
+        return None
+    p, zz = successes / trials, Z95 * Z95 / trials
+    middle = (p + zz / 2) / (1 + zz)
+    half = Z95 * math.sqrt(p * (1 - p) / trials + zz / (4 * trials)) / (1 + zz)
+    return Interval(max(0.0, middle - half), min(1.0, middle + half))
+
+
+def confusion_matrix(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Counts of shape (classes, classes): rows are the truth, columns the prediction."""
+    return np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def balanced_accuracy(confusion: NDArray[np.int64]) -> float:
+    """The mean recall over the classes that have pictures."""
+    support = confusion.sum(axis=1)
+    present = support > 0
+    return float((confusion.diagonal()[present] / support[present]).mean()) if present.any() else 0.0
+
+
+def _balanced_interval(confusion: NDArray[np.int64], draws: int = 2000) -> Interval:
+    """Percentile bootstrap, stratified by class; drawn from Jeffreys' posterior so that 0 and 100 % have width."""
+    support = confusion.sum(axis=1)
+    right = confusion.diagonal()[support > 0]
+    wrong = support[support > 0] - right
+    if not right.size:
+        return Interval(0.0, 1.0)
+    rng = np.random.default_rng(0)
+    means = rng.beta(right + 0.5, wrong + 0.5, size=(draws, right.size)).mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Interval(float(low), float(high))
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def measure(truth: NDArray[np.int64], predicted: NDArray[np.int64], labels: tuple[str, ...]) -> Metrics:
+    """Metrics of predictions against the truth, both arrays of class indices of shape (n,)."""
+    confusion = confusion_matrix(truth, predicted, len(labels))
+    right = int(confusion.diagonal().sum())
+    per_class: dict[str, ClassMetrics] = {}
+    for i, label in enumerate(labels):
+        hits, actual, claimed = (int(v) for v in (confusion[i, i], confusion[i].sum(), confusion[:, i].sum()))
+        per_class[label] = ClassMetrics(
+            actual, _ratio(hits, actual), wilson(hits, actual), _ratio(hits, claimed), wilson(hits, claimed)
+        )
+    return Metrics(
+        n=len(truth),
+        balanced_accuracy=balanced_accuracy(confusion),
+        balanced_accuracy_interval=_balanced_interval(confusion),
+        accuracy=right / len(truth) if len(truth) else 0.0,
+        accuracy_interval=wilson(right, len(truth)) or Interval(0.0, 1.0),
+        per_class=per_class,
+        labels=labels,
+        confusion=confusion.tolist(),
+    )

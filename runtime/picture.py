@@ -1,0 +1,70 @@
+"""Reads one picture file the same way in training and on the device, with its cost bounded before it is decoded.
+
+Rules: grey becomes three equal channels, 16-bit is scaled to 8, alpha is dropped, EXIF orientation is applied,
+of an animation the first frame counts. A file that is cut short, too large, or no picture raises PictureError.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from pathlib import Path
+
+import cv2
+import imagesize
+import numpy as np
+
+from edgetl.errors import PictureError
+from edgetl.runtime.preprocess import Image
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+MAX_FILE_BYTES = 200_000_000  # a 100-megapixel 16-bit PNG stays below this
+MAX_PIXELS = 100_000_000  # 300 MB once decoded; also OpenCV's own limit, set in edgetl.runtime
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a regular file of at most MAX_FILE_BYTES; never hangs on a FIFO or reads a device."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise PictureError(f"{path}: {error.strerror}") from error
+    with os.fdopen(fd, "rb") as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise PictureError(f"{path}: not a regular file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise PictureError(f"{path}: {status.st_size} bytes, more than the limit of {MAX_FILE_BYTES}")
+        return file.read(MAX_FILE_BYTES)
+
+
+def decode(data: bytes, name: str) -> Image:
+    """Decodes a picture file's bytes to H×W×3 uint8 BGR; `name` is for the message of a PictureError."""
+    if not data:
+        raise PictureError(f"{name}: the file is empty")
+    _check_header(data, name)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise PictureError(f"{name}: OpenCV cannot decode it ({error.err})") from error
+    if image is None:
+        raise PictureError(f"{name}: no picture, or a damaged one")
+    return image.astype(np.uint8, copy=False)
+
+
+def read_picture(path: Path) -> Image:
+    """Reads a picture file to H×W×3 uint8 BGR; raises PictureError."""
+    return decode(read_bytes(path), str(path))
+
+
+def _check_header(data: bytes, name: str) -> None:
+    """Refuses by the header what would be too large once decoded, and a JPEG that was cut short."""
+    try:
+        width, height = imagesize.get(io.BytesIO(data))
+    except Exception:  # imagesize raises whatever a damaged header makes it meet; OpenCV then has the last word
+        width, height = -1, -1
+    if width * height > MAX_PIXELS:
+        raise PictureError(f"{name}: {width}×{height} pixels, more than the limit of {MAX_PIXELS}")
+    # OpenCV decodes a cut-off JPEG to a picture that is grey from the cut on; the end marker tells.
+    if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-4096:]:
+        raise PictureError(f"{name}: the JPEG is cut short (no end marker)")

@@ -1,0 +1,58 @@
+"""Compares verdicts with the truth that the simulated conveyor knows."""
+
+from __future__ import annotations
+
+import msgspec
+
+from edgetl.runtime.sources.base import Frame
+from edgetl.runtime.sources.sim import SimSource
+from edgetl.runtime.verdict import Verdict
+
+
+class LineScore(msgspec.Struct):
+    """`parts` passed the light barrier; `missed` got no verdict; `wrong` got another label than the truth, or none.
+
+    `escaped`: bad parts judged OK; `false_alarms`: good parts not judged OK.
+    """
+
+    parts: int = 0
+    missed: int = 0
+    wrong: int = 0
+    twice: int = 0
+    escaped: int = 0
+    false_alarms: int = 0
+
+
+class Scorer:
+    """A sink that keeps score. The last part may still be under way when a run is cut off; it then counts as missed."""
+
+    def __init__(self, source: SimSource, ok_labels: tuple[str, ...]) -> None:
+        self._source = source
+        self._ok = ok_labels
+        self._judged: set[int] = set()
+        self._last = 0
+        self._score = LineScore()
+
+    def show(self, frame: Frame, verdict: Verdict | None) -> None:
+        """Scores the verdict of a part."""
+        if frame.part is None:
+            return
+        self._last = max(self._last, frame.part)
+        if verdict is None:
+            return
+        if frame.part in self._judged:
+            self._score.twice += 1
+            return
+        self._judged.add(frame.part)
+        truth = self._source.conveyor.truth(frame.part)
+        self._score.wrong += verdict.label != truth or verdict.verdict not in ("OK", "NG")
+        self._score.escaped += truth not in self._ok and verdict.verdict == "OK"
+        self._score.false_alarms += truth in self._ok and verdict.verdict != "OK"
+
+    def close(self) -> None:
+        """Nothing to write."""
+
+    def score(self) -> LineScore:
+        """The score so far. Parts are numbered from 1, so those without a verdict are known."""
+        expected = self._source.settings.parts or self._last
+        return msgspec.structs.replace(self._score, parts=expected, missed=expected - len(self._judged))

@@ -1,0 +1,8 @@
+"""A simulated production line: drawn machined parts under a camera, with ground truth."""
+
+from .conveyor import Conveyor, ConveyorSettings, SimFrame
+from .dataset import write_dataset
+from .part import LABELS
+from .scene import draw_picture
+
+__all__ = ["LABELS", "Conveyor", "ConveyorSettings", "SimFrame", "draw_picture", "write_dataset"]

@@ -1,0 +1,47 @@
+"""What every source offers."""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+import msgspec
+
+from edgetl.runtime.preprocess import Image
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One frame, or the news that there should have been one.
+
+    `image` is H×W×3 uint8 BGR, or None with the reason in `fault`. `arrived_s` is on the monotonic clock; `time_s`
+    is the frame's place in the recording, or equals `arrived_s` for a camera. `part` is set by a source that knows
+    when a part is in place (a light barrier); such a source sets it on one frame for each part.
+    """
+
+    index: int
+    name: str
+    image: Image | None
+    arrived_s: float
+    time_s: float
+    fault: str | None = None
+    part: int | None = None
+
+
+class Source(Protocol):
+    """An open source. `live`: frames come whether or not they are taken, so old ones may be dropped.
+    `triggered`: only frames with a part are to be judged."""
+
+    name: str
+    live: bool
+    triggered: bool
+
+    def read(self) -> Frame | None:
+        """The next frame, or None at the proper end. Raises SourceError when the source fails."""
+
+    def close(self) -> None:
+        """Releases the device or file."""
+
+
+def redacted(address: str) -> str:
+    """An address without its user name and password, fit for logs and verdicts."""
+    return re.sub(r"(?<=://)[^/@\s]*@", "…@", address)

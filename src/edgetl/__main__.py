@@ -1,0 +1,5 @@
+"""`python -m edgetl`."""
+
+from edgetl.cli import main
+
+main()

@@ -1,0 +1,121 @@
+"""`edgetl evaluate`: a run (float, through torch) or a bundle (the files that ship, through the code that ships)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgetl.errors import MissingPartError, UsageError
+
+if TYPE_CHECKING:
+    from edgetl.runtime.decision import DecisionRule
+    from edgetl.runtime.evaluation import Evaluation, Logits
+    from edgetl.runtime.preprocess import Preprocessing
+
+Judge = tuple["Logits", "Preprocessing", "DecisionRule", str, dict[str, str]]
+
+
+@contextmanager
+def _judge_of_run(folder: Path) -> Iterator[Judge]:
+    from edgetl.trainer.judge import float_logits
+    from edgetl.trainer.run_folder import read_run
+
+    run = read_run(folder)
+    recorded = {s.sha256: s.split for s in run.splits}
+    yield float_logits(run), run.record.preprocessing, run.record.rule, "float32 (torch)", recorded
+
+
+@contextmanager
+def _judge_of_bundle(path: Path, precision: Any, interpreter: str | None) -> Iterator[Judge]:
+    from edgetl.runtime.bundle import open_bundle
+    from edgetl.runtime.interpreters import choose, open_named
+    from edgetl.runtime.lineage import recorded_splits
+
+    with open_bundle(path) as bundle:
+        if precision == "int8":
+            model, _ = choose(bundle, interpreter)
+        else:
+            model = open_named(bundle, interpreter or "litert", precision=precision)
+        manifest = bundle.manifest
+        name = f"{model.info.model} ({model.info.name} {model.info.version})"
+        yield model.logits, manifest.preprocessing, manifest.rule, name, recorded_splits(bundle)
+
+
+def _as_json(evaluation: Evaluation) -> str:
+    import msgspec
+
+    metrics = msgspec.to_builtins(evaluation.metrics)
+    rest = {"model": evaluation.model, "split": evaluation.split, "verdicts": evaluation.verdicts,
+            "passed_over": evaluation.passed_over}  # fmt: skip
+    return json.dumps({**rest, **metrics}, ensure_ascii=False)
+
+
+def _table(evaluation: Evaluation) -> str:
+    metrics = evaluation.metrics
+    low, high = metrics.balanced_accuracy_interval.low, metrics.balanced_accuracy_interval.high
+    lines = [
+        f"{evaluation.model} on {metrics.n} pictures of {evaluation.split}",
+        f"balanced accuracy {100 * metrics.balanced_accuracy:.2f} %  (95 % interval {100 * low:.1f} to {100 * high:.1f})",
+        f"{'class':<20}{'pictures':>9}{'recall':>22}{'precision':>22}",
+    ]
+    for label, row in metrics.per_class.items():
+        lines.append(
+            f"{label:<20}{row.pictures:>9}{_share(row.recall, row.recall_interval):>22}"
+            f"{_share(row.precision, row.precision_interval):>22}"
+        )
+    lines += [f"passed over: {path}: {reason}" for path, reason in evaluation.passed_over.items()]
+    return "\n".join(lines)
+
+
+def _share(value: float | None, interval: Any) -> str:
+    if value is None or interval is None:
+        return "-"
+    return f"{100 * value:.1f} ({100 * interval.low:.0f} to {100 * interval.high:.0f}) %"
+
+
+def _write_plots(out: Path, evaluation: Evaluation) -> None:
+    """The confusion matrix as JSON, and as PNG where matplotlib is installed."""
+    from edgetl.runtime.files import write_file
+
+    write_file(out / f"confusion_{evaluation.split}.json", _as_json(evaluation))
+    try:
+        from edgetl.trainer.plots import plot_confusion_counts
+    except ModuleNotFoundError as error:
+        raise MissingPartError(
+            f"{out}/confusion_{evaluation.split}.json is written; its picture needs: pip install 'edgetl[train]'"
+        ) from error
+    plot_confusion_counts(
+        evaluation.metrics.confusion, evaluation.metrics.labels, out / f"confusion_{evaluation.split}.png",
+        f"{evaluation.split}: {evaluation.model}",
+    )  # fmt: skip
+
+
+@click.command()
+@click.argument("target", type=click.Path(path_type=Path), metavar="RUN|BUNDLE")
+@click.option("--data", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Labelled pictures.")
+@click.option("--split", type=click.Choice(["train", "val", "calibration", "test", "all"]), default="test", show_default=True)
+@click.option("--precision", type=click.Choice(["int8", "float32"]), default="int8", show_default=True, help="Which of a bundle's models.")
+@click.option("--interpreter", default=None, metavar="NAME", help="litert, tflite-runtime or onnxruntime.  [default: the fastest here]")
+@click.option("--out", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Also write the confusion matrix there (PNG, JSON).")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON line.")
+def evaluate(
+    target: Path, data: Path, split: str, precision: str, interpreter: str | None, out: Path | None, as_json: bool
+) -> None:
+    """Accuracy of a run (float) or a bundle (the file that ships) on labelled pictures, with 95 % intervals."""
+    from edgetl.runtime.evaluation import evaluate as evaluate_pictures
+    from edgetl.runtime.evaluation import pictures_of_split
+
+    if not target.exists():
+        raise UsageError(f"{target}: no such run or bundle")
+    judge = _judge_of_run(target) if target.is_dir() else _judge_of_bundle(target, precision, interpreter)
+    with judge as (logits, how, rule, name, recorded):
+        _, pictures = pictures_of_split(data, split, recorded)
+        evaluation = evaluate_pictures(data, pictures, logits, how, rule, model=name, split=split)
+    click.echo(_as_json(evaluation) if as_json else _table(evaluation))
+    if out is not None:
+        _write_plots(out, evaluation)

@@ -1,0 +1,1 @@
+"""Data sets, backbones, recipes and runs: everything between class folders and a trained model."""

@@ -1,0 +1,76 @@
+"""Changes pictures during training as a camera over a line would: small shifts and turns, light, blur, noise.
+
+Works on whole batches on the training device. Nothing is cropped away beyond a few per cent, since defects sit at
+edges too.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Augmentation(msgspec.Struct, frozen=True):
+    """How far a picture may be changed. Angles in degrees, shifts and scales as fractions, light as factors."""
+
+    flip_horizontal: bool = True
+    flip_vertical: bool = False
+    rotate_deg: float = 10.0
+    shift: float = 0.06
+    scale: float = 0.10
+    brightness: float = 0.20
+    contrast: float = 0.20
+    colour: float = 0.06
+    blur: float = 0.2
+    noise: float = 4.0
+
+
+PRESETS = {
+    "none": Augmentation(False, False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    "part": Augmentation(flip_horizontal=False, rotate_deg=6.0, shift=0.04, scale=0.06),
+    "texture": Augmentation(flip_vertical=True, rotate_deg=180.0),
+    "natural": Augmentation(rotate_deg=12.0, shift=0.08, scale=0.15, brightness=0.25, contrast=0.25),
+}
+
+
+def augment(pixels: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
+    """A changed copy of N×3×S×S float pixels (0 to 255); random numbers come from `generator` (on the CPU)."""
+    n = len(pixels)
+
+    def uniform(*shape: int) -> Tensor:
+        return (torch.rand(*shape, generator=generator) * 2 - 1).to(pixels.device)
+
+    pixels = _moved(pixels, how, uniform(5, n))
+    pixels = _relit(pixels, how, uniform(3, n, 1, 1, 1), uniform(n, 3, 1, 1))
+    if how.blur > 0:
+        blurred = (torch.rand(n, generator=generator) < how.blur).to(pixels.device)
+        pixels = torch.where(blurred.view(n, 1, 1, 1), F.avg_pool2d(pixels, 3, 1, 1, count_include_pad=False), pixels)
+    if how.noise > 0:
+        level = how.noise * uniform(n, 1, 1, 1).abs()
+        pixels = pixels + level * torch.randn(pixels.shape, generator=generator).to(pixels.device)
+    return pixels.clamp(0, 255)
+
+
+def _moved(pixels: Tensor, how: Augmentation, r: Tensor) -> Tensor:
+    """Rotation, scale, shift and flips as one resampling; what comes in at the border repeats the edge."""
+    angle = r[0] * math.radians(how.rotate_deg)
+    zoom = 1 + r[1] * how.scale
+    flip_x = torch.where(r[4] > 0, 1.0, -1.0) if how.flip_horizontal else torch.ones_like(r[4])
+    flip_y = torch.where((r[4] * 8).floor() % 2 > 0, 1.0, -1.0) if how.flip_vertical else torch.ones_like(r[4])
+    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
+    rows_x = torch.stack([cos * flip_x, -sin * flip_y, r[2] * 2 * how.shift], dim=-1)
+    rows_y = torch.stack([sin * flip_x, cos * flip_y, r[3] * 2 * how.shift], dim=-1)
+    grid = F.affine_grid(torch.stack([rows_x, rows_y], dim=1), list(pixels.shape), align_corners=False)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _relit(pixels: Tensor, how: Augmentation, r: Tensor, per_channel: Tensor) -> Tensor:
+    """Brightness, contrast and colour of the light."""
+    middle = pixels.mean(dim=(1, 2, 3), keepdim=True)
+    contrasted = middle + (pixels - middle) * (1 + r[0] * how.contrast)
+    tint = 1 + per_channel * how.colour
+    return contrasted * (1 + r[1] * how.brightness) * tint

@@ -1,0 +1,79 @@
+"""The registry of backbones: plain names for timm's, and what a file of weights expects of its input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from edgetl.errors import UsageError
+from edgetl.trainer.torch_stack import import_timm
+
+# Plain name: timm's. The Lite nets are the TensorFlow-trained ones, since timm has weights for all five of those.
+PLAIN_NAMES = {
+    "mobilenet_v2": "mobilenetv2_100",
+    "mobilenet_v2_050": "mobilenetv2_050",
+    "mobilenet_v3_small": "mobilenetv3_small_100",
+    "mobilenet_v3_large": "mobilenetv3_large_100",
+    "mobilenet_v4_small": "mobilenetv4_conv_small",
+    "efficientnet_lite0": "tf_efficientnet_lite0",
+    "efficientnet_lite1": "tf_efficientnet_lite1",
+    "efficientnet_lite2": "tf_efficientnet_lite2",
+    "efficientnet_lite3": "tf_efficientnet_lite3",
+    "efficientnet_lite4": "tf_efficientnet_lite4",
+    "efficientnet_b0": "efficientnet_b0",
+    "resnet18": "resnet18",
+    "resnet50": "resnet50",
+}
+TIMM_PREFIX = "timm:"  # `timm:efficientnet_lite0` is timm's own net where a plain name means another
+
+
+class Backbone(msgspec.Struct, frozen=True):
+    """One architecture: timm's name, its input normalization (of pixels 0 to 1), stem and classifier modules."""
+
+    name: str
+    timm_name: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    stem: str
+    classifier: str
+
+
+def timm_name_of(name: str) -> str:
+    """timm's name for a plain name; any other name passes through. Raises UsageError for an unknown one."""
+    timm_name = PLAIN_NAMES.get(name, name.removeprefix(TIMM_PREFIX))
+    timm = import_timm()
+    if timm.is_model(timm_name):
+        return timm_name
+    near = timm.list_models(f"*{timm_name.partition('_')[0]}*")[:5]
+    hint = f"; timm has {', '.join(near)}" if near else ""
+    raise UsageError(f"unknown model {name!r}; choose from {', '.join(PLAIN_NAMES)} or a name of timm's{hint}")
+
+
+def describe(name: str) -> Backbone:
+    """The backbone of a plain or timm name. Raises UsageError."""
+    timm_name = timm_name_of(name)
+    cfg: Any = import_timm().get_pretrained_cfg(timm_name)
+    return Backbone(
+        name=name,
+        timm_name=timm_name,
+        mean=tuple(cfg.mean),
+        std=tuple(cfg.std),
+        stem=_single(cfg.first_conv),
+        classifier=_single(cfg.classifier),
+    )
+
+
+def _single(module: str | tuple[str, ...] | None) -> str:
+    if isinstance(module, tuple):
+        return module[0]
+    return module or ""
+
+
+def create(backbone: Backbone, classes: int, size: int) -> Any:
+    """The untrained net with a classifier for that many classes (a torch module, N×3×S×S float in)."""
+    timm = import_timm()
+    try:  # transformers must be told the picture's size; convolutional nets do not know the word
+        return timm.create_model(backbone.timm_name, num_classes=classes, img_size=size)
+    except TypeError:
+        return timm.create_model(backbone.timm_name, num_classes=classes)

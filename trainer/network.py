@@ -1,0 +1,55 @@
+"""The trained object: raw pixels in, logits out, with the normalization inside."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from edgetl.trainer.backbones import Backbone, create
+
+
+class Network(nn.Module):
+    """A backbone behind its own normalization. Takes N×3×S×S float pixels 0 to 255 (RGB), gives N×classes logits."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, backbone: Backbone, classes: int, size: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.net: nn.Module = create(backbone, classes, size)
+        self.register_buffer("mean", 255.0 * torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("scale", (255.0 * torch.tensor(backbone.std)).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits of a batch of pixels."""
+        return cast(Tensor, self.net((pixels - self.mean) / self.scale))
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """What the classifier sees: N×features."""
+        net = cast(nn.Module, self.net)
+        maps = net.forward_features((pixels - self.mean) / self.scale)  # type: ignore[operator]
+        return cast(Tensor, net.forward_head(maps, pre_logits=True))  # type: ignore[operator]
+
+    @property
+    def head(self) -> nn.Linear:
+        """The classifier."""
+        return cast(nn.Linear, self.net.get_submodule(self.backbone.classifier))
+
+
+def pixels_of(images: Tensor) -> Tensor:
+    """N×S×S×3 uint8 pictures as N×3×S×S float pixels in channels-last memory, which convolutions on CPUs prefer."""
+    return images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
+
+
+def best_device(wanted: str = "auto") -> torch.device:
+    """The device to train on: CUDA, then MPS, then the CPU, or the one that was asked for."""
+    if wanted != "auto":
+        return torch.device(wanted)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")

@@ -1,0 +1,69 @@
+"""The pictures in a run: training curves and confusion matrices."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetl.errors import storage
+from edgetl.runtime.files import replacing
+from edgetl.runtime.metrics import confusion_matrix
+
+matplotlib.use("Agg")  # no screen is needed
+
+from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+
+def plot_curves(results: Path, out: Path) -> None:
+    """Draws loss and accuracy over the epochs of a results.csv."""
+    with results.open() as file:
+        rows = list(csv.DictReader(file))
+    epochs = [int(r["epoch"]) for r in rows]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    left.plot(epochs[1:], [float(r["train_loss"]) for r in rows[1:]], label="train", marker=".")
+    left.plot(epochs, [float(r["val_loss"]) for r in rows], label="validation", marker=".")
+    left.set(xlabel="epoch", ylabel="loss")
+    right.plot(epochs[1:], [100 * float(r["train_accuracy"]) for r in rows[1:]], label="train, accuracy", marker=".")
+    balanced = [100 * float(r["val_balanced_accuracy"]) for r in rows]
+    right.plot(epochs, balanced, label="validation, balanced accuracy", marker=".")
+    right.set(xlabel="epoch", ylabel="%")
+    for axes in (left, right):
+        axes.legend()
+        axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    _save(figure, out)
+
+
+def plot_confusion(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], labels: tuple[str, ...], out: Path, title: str
+) -> None:
+    """Draws the confusion matrix of predictions."""
+    plot_confusion_counts(confusion_matrix(truth, predicted, len(labels)).tolist(), labels, out, title)
+
+
+def plot_confusion_counts(confusion: list[list[int]], labels: tuple[str, ...], out: Path, title: str) -> None:
+    """Draws a confusion matrix: rows are the truth, cells show counts, shades show shares of the row."""
+    counts = np.array(confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 2.2 + 0.62 * len(labels)
+    figure, axes = plt.subplots(figsize=(side + 0.6, side), layout="constrained")
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for i, j in np.ndindex(*counts.shape):
+        if counts[i, j]:
+            axes.text(j, i, str(counts[i, j]), ha="center", va="center", color="white" if shares[i, j] > 0.55 else "black")
+    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlabel="judged as", ylabel="truth", title=title)
+    axes.title.set_fontsize(9)
+    _save(figure, out)
+
+
+def _save(figure: Figure, out: Path) -> None:
+    with replacing(out) as temporary, storage(out):
+        figure.savefig(temporary, dpi=110, format="png")
+    plt.close(figure)

@@ -1,0 +1,39 @@
+"""Imports timm even where torchvision's compiled part does not fit the installed torch.
+
+A torchvision wheel that was built for CUDA fails to import beside a CPU build of torch, because its operators
+`torchvision::nms` and `torchvision::qnms` are missing. timm needs torchvision for its transforms only, never for
+these two operators, so declaring them without an implementation is enough.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import torch
+
+_declared: list[torch.library.Library] = []
+
+
+def import_timm() -> ModuleType:
+    """timm, with torchvision made importable first if it has to be."""
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+        _declare_operators()
+    import timm
+
+    module: ModuleType = timm
+    return module
+
+
+def _declare_operators() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]  # the half-imported package would be taken for a whole one
+    library = torch.library.Library("torchvision", "DEF")
+    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _declared.append(library)  # the operators live as long as their library object
+    import torchvision  # noqa: F401

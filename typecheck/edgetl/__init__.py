@@ -1,0 +1,1 @@
+../../src/edgetl/__init__.py

@@ -1,0 +1,1 @@
+../../src/edgetl/__main__.py
