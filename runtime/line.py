@@ -90,11 +90,12 @@ class Line:
         self._stop = threading.Event()
         self._recent: dict[str, deque[float]] = {name: deque(maxlen=_RECENT) for name in (*STAGES, "latency")}
         self.summary = Summary()
+        self.failure: EdgetlError | None = None
 
     def run(self) -> Summary:
         """Judges until the source ends, the limit is reached or `stop` is called.
 
-        A source or model that fails ends the run with a last FAULT; what was wrong is in `summary.error`.
+        A source or model that fails ends the run with a last FAULT; what was wrong is then in `failure`.
         """
         threads = [threading.Thread(target=t, daemon=True) for t in (self._capture, self._prepare)]
         started = time.monotonic()
@@ -103,7 +104,7 @@ class Line:
         try:
             self._judge_all()
         except EdgetlError as error:
-            self.summary.error = str(error)
+            self.failure, self.summary.error = error, str(error)
             self._fault(error)
         finally:
             self.stop()

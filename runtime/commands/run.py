@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from edgetl.errors import EdgetlError, SourceError
-
 if TYPE_CHECKING:
     from edgetl.runtime.line import Line, Sink, Summary
     from edgetl.runtime.sources import Source
@@ -97,8 +95,8 @@ def run(
         for sink in sinks:
             sink.close()
     _print(_facts(summary, first, sinks), as_json)
-    if summary.error is not None:
-        raise SourceError(summary.error) if line.failed_source else EdgetlError(summary.error)
+    if line.failure is not None:
+        raise line.failure
 
 
 def _scorers(source: Source, inspector: Any) -> list[Sink]:

@@ -12,8 +12,8 @@ from edgetl.errors import UsageError, storage
 
 @click.command(name="sim-data")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="The folder to write.")
-@click.option("--train", "train_count", default=150, show_default=True, help="Pictures per class to train with.")
-@click.option("--test", "test_count", default=30, show_default=True, help="Pictures per class to test with.")
+@click.option("--train", "train_count", type=click.IntRange(1), default=150, show_default=True, help="Pictures per class to train with.")
+@click.option("--test", "test_count", type=click.IntRange(1), default=30, show_default=True, help="Pictures per class to test with.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON line.")
 def sim_data(out: Path, train_count: int, test_count: int, seed: int, as_json: bool) -> None:
@@ -22,13 +22,12 @@ def sim_data(out: Path, train_count: int, test_count: int, seed: int, as_json: b
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: not an empty folder; choose another --out")
-    splits = {"train": train_count, "test": test_count}
-    with storage(out), click.progressbar(length=len(LABELS) * sum(splits.values()), label="drawing", file=_stderr()) as bar:
+    per_class = train_count + test_count
+    shares = {"train": train_count / per_class, "test": test_count / per_class}
+    stderr = click.get_text_stream("stderr")
+    with storage(out), click.progressbar(length=len(LABELS) * per_class, label="drawing", file=stderr) as bar:
         written = write_dataset(
-            out, seed=seed, pictures_per_class=train_count, splits=splits, on_progress=lambda done, _: bar.update(done - bar.pos)
-        )
+            out, seed=seed, pictures_per_class=per_class, splits=shares,
+            on_progress=lambda done, _: bar.update(done - bar.pos),
+        )  # fmt: skip
     click.echo(json.dumps({"data": str(out), "pictures": written}) if as_json else f"{out}: {written} pictures")
-
-
-def _stderr():  # type: ignore[no-untyped-def]
-    return click.get_text_stream("stderr")

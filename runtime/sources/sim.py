@@ -9,7 +9,9 @@ from edgetl.errors import UsageError
 from edgetl.runtime.sim import Conveyor, ConveyorSettings
 from edgetl.runtime.sources.base import Frame
 
-_TYPES = {"int": int, "int | None": int, "float": float}
+_NUMBERS: dict[str, type[int] | type[float]] = {
+    field.name: int if "int" in str(field.type) else float for field in fields(ConveyorSettings)
+}
 
 
 class SimSource:
@@ -35,7 +37,6 @@ class SimSource:
     @classmethod
     def from_address(cls, address: str) -> SimSource:
         """Parses `sim:parts=100,parts_per_minute=300,seed=1`. Raises UsageError."""
-        types = {f.name: _TYPES[str(f.type)] for f in fields(ConveyorSettings)}
         values: dict[str, int | float] = {}
         pace = "real"
         for item in filter(None, address.removeprefix("sim:").split(",")):
@@ -43,10 +44,10 @@ class SimSource:
             if name == "pace":
                 pace = text
                 continue
-            if name not in types:
-                raise UsageError(f"sim: unknown setting {name!r}; choose from pace, {', '.join(types)}")
+            if name not in _NUMBERS:
+                raise UsageError(f"sim: unknown setting {name!r}; choose from pace, {', '.join(_NUMBERS)}")
             try:
-                values[name] = types[name](text)
+                values[name] = _NUMBERS[name](text)
             except ValueError as error:
                 raise UsageError(f"sim: {name}={text!r} is not a number") from error
         try:
