@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from edgetl.runtime.picture import decode, read_bytes
+from edgetl.runtime.preprocess import Preprocessing, preprocess
+from edgetl.trainer.run_folder import Run, SplitRecord
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from edgetl.errors import ExportError, storage
-from edgetl.runtime.picture import decode, read_bytes
-from edgetl.runtime.preprocess import Preprocessing, preprocess
-from edgetl.trainer.run_folder import Run, SplitRecord
 
 
 def pictures_of(run: Run, split: str, data: Path) -> list[SplitRecord]:
@@ -27,7 +27,8 @@ def write_calibration(pictures: list[SplitRecord], data: Path, how: Preprocessin
     if not pictures:
         raise ExportError("the run has no calibration split; train again")
     with storage(out):
-        array = open_memmap(out, "w+", np.uint8, (len(pictures), how.size, how.size, 3))
+        shape = (len(pictures), how.size, how.size, 3)
+        array = open_memmap(out, "w+", np.uint8, shape)  # type: ignore[no-untyped-call]
         for i, picture in enumerate(pictures):
             array[i] = preprocess(decode(read_bytes(data / picture.path), picture.path), how)
         array.flush()

@@ -10,12 +10,30 @@ import click
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The bundle to write, NAME.edgetl.")
-@click.option("--data", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Where the run's pictures are now.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The bundle to write, NAME.edgetl."
+)
+@click.option(
+    "--data", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Where the run's pictures are now."
+)
 @click.option("--max-drop", default=1.0, show_default=True, help="Points of balanced accuracy that int8 may lose.")
-@click.option("--min-score", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Below it a verdict is UNKNOWN.")
-@click.option("--float/--no-float", "with_float", default=True, show_default=True, help="Also carry the float model, to compare with.")
-@click.option("--keep", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Keep intermediate files and logs there.")
+@click.option(
+    "--min-score", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Below it a verdict is UNKNOWN."
+)
+@click.option(
+    "--float/--no-float",
+    "with_float",
+    default=True,
+    show_default=True,
+    help="Also carry the float model, to compare with.",
+)
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="DIR",
+    help="Keep intermediate files and logs there.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON line.")
 def export(
     run: Path, out: Path, data: Path | None, max_drop: float, min_score: float, with_float: bool, keep: Path | None,
@@ -23,15 +41,12 @@ def export(
 ) -> None:  # fmt: skip
     """Turn a run into a verified int8 bundle (TFLite and ONNX), measured against float before it is written."""
     import msgspec
-
     from edgetl.exporter.exporting import Options
     from edgetl.exporter.exporting import export as export_run
     from edgetl.trainer.progress import ConsoleReporter
     from edgetl.trainer.run_folder import read_run
 
-    options = Options(
-        out=out, data=data, max_drop=max_drop, min_score=min_score, with_float=with_float, keep=keep
-    )
+    options = Options(out=out, data=data, max_drop=max_drop, min_score=min_score, with_float=with_float, keep=keep)
     with ConsoleReporter() as reporter:
         manifest = export_run(read_run(run), options, reporter)
     size = out.stat().st_size

@@ -9,28 +9,35 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import numpy as np
-
-from edgetl import __version__
-from edgetl.errors import ExportError, storage
 from edgetl.exporter import calibration, deployed, golden, onnx_int8, reference, tflite
 from edgetl.exporter.bundle_writer import write_bundle
 from edgetl.exporter.card import write_card
 from edgetl.exporter.measuring import FLOAT, MEASURED_SPLITS, Judged, check_drop, judge, table
 from edgetl.runtime.interpreters import Interpreter, open_interpreter
 from edgetl.runtime.manifest import (
-    CARD_NAME, FORMAT_VERSION, GOLDEN_NAME, REFERENCE_NAME, SPLITS_NAME, Lineage, Manifest, ModelRecord,
+    CARD_NAME,
+    FORMAT_VERSION,
+    GOLDEN_NAME,
+    REFERENCE_NAME,
+    SPLITS_NAME,
+    Lineage,
+    Manifest,
+    ModelRecord,
 )  # fmt: skip
 from edgetl.runtime.picture import decode, read_bytes
 from edgetl.runtime.preprocess import preprocess
 from edgetl.trainer.judge import float_logits
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import Run, SplitRecord
+
+from edgetl import __version__
+from edgetl.errors import ExportError, storage
 
 # The models of a bundle: record, file in the work folder, interpreter that measures it here.
 INT8_TFLITE = (ModelRecord("model/int8.tflite", "tflite", "int8"), "int8.tflite", "litert")
@@ -110,10 +117,9 @@ def _work_folder(keep: Path | None) -> Iterator[Path]:
 
 
 def _convert(run: Run, data: Path, folder: Path, reporter: Reporter) -> None:
-    steps = (
+    steps: tuple[tuple[str, Callable[[], None]], ...] = (
         ("torch to ONNX", lambda: deployed.write_onnx(run.network(), run.settings.imgsz, folder / "model.onnx")),
-        ("calibration set", lambda: calibration.write_calibration(
-            calibration.pictures_of(run, "calibration", data), data, run.record.preprocessing, folder / "calibration.npy")),
+        ("calibration set", lambda: _write_calibration(run, data, folder)),
         ("int8 ONNX", lambda: onnx_int8.quantize(folder)),
         ("TFLite", lambda: tflite.convert(folder)),
     )  # fmt: skip
@@ -123,6 +129,11 @@ def _convert(run: Run, data: Path, folder: Path, reporter: Reporter) -> None:
         step()
         reporter.advance(number, name)
         reporter.say(f"{name}: {time.monotonic() - start:.1f} s")
+
+
+def _write_calibration(run: Run, data: Path, folder: Path) -> None:
+    pictures = calibration.pictures_of(run, "calibration", data)
+    calibration.write_calibration(pictures, data, run.record.preprocessing, folder / "calibration.npy")
 
 
 def _open(folder: Path, model: tuple[ModelRecord, str, str]) -> Interpreter:
@@ -135,13 +146,21 @@ def _measure(
 ) -> tuple[Judged, list[Judged]]:
     by_split = {split: calibration.pictures_of(run, split, data) for split in MEASURED_SPLITS}
     by_split = {split: pictures for split, pictures in by_split.items() if pictures}
-    total = sum(map(len, by_split.values()))
+    total = max(map(len, by_split.values()))
     judges = [(FLOAT, float_logits(run)), *((name, i.logits) for name, i in interpreters.items())]
     judged = []
     for name, logits in judges:
-        reporter.begin(f"measure {name}", total)
+        reporter.begin("measuring", total)
         judged.append(
-            judge(name, logits, by_split, data, run.record.preprocessing, run.record.rule, reporter.advance)
+            judge(
+                name,
+                logits,
+                by_split,
+                data,
+                run.record.preprocessing,
+                run.record.rule,
+                lambda n, _: reporter.advance(n),
+            )
         )
     return judged[0], judged[1:]
 
@@ -178,9 +197,22 @@ def _inputs(run: Run, data: Path, pictures: list[SplitRecord]) -> Iterator[np.nd
 
 
 def _manifest(
-    run: Run, options: Options, models: list[tuple[ModelRecord, str, str]], measured: tuple  # type: ignore[type-arg]
+    run: Run,
+    options: Options,
+    models: list[tuple[ModelRecord, str, str]],
+    measured: tuple,  # type: ignore[type-arg]
 ) -> Manifest:
-    tools = ("torch", "timm", "onnx", "onnx2tf", "tensorflow", "onnxruntime", "ai-edge-litert", "opencv-python", "numpy")
+    tools = (
+        "torch",
+        "timm",
+        "onnx",
+        "onnx2tf",
+        "tensorflow",
+        "onnxruntime",
+        "ai-edge-litert",
+        "opencv-python",
+        "numpy",
+    )
     return Manifest(
         format_version=FORMAT_VERSION,
         name=options.out.name.removesuffix(".edgetl"),

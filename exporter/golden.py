@@ -6,14 +6,14 @@ from pathlib import Path
 
 import cv2
 import msgspec
-
-from edgetl.errors import ExportError
 from edgetl.runtime.decision import DecisionRule, decide
 from edgetl.runtime.golden import Expected, GoldenPicture, GoldenSet, input_hash
 from edgetl.runtime.interpreters import Interpreter
 from edgetl.runtime.picture import decode, read_bytes
 from edgetl.runtime.preprocess import Image, Preprocessing, preprocess
 from edgetl.trainer.run_folder import SplitRecord
+
+from edgetl.errors import ExportError
 
 PICTURES = 12
 MAX_SIDE = 640  # px; a golden picture is a frame in its own right, so it may be smaller than the file it came from
@@ -26,16 +26,13 @@ class Golden(msgspec.Struct):
     files: dict[str, bytes]
 
 
-def choose(pictures: list[SplitRecord]) -> list[SplitRecord]:
-    """At most PICTURES of the given pictures, classes in turn, so that every class is there."""
+def candidates(pictures: list[SplitRecord]) -> list[SplitRecord]:
+    """The given pictures in the order in which they are wanted: classes in turn, so that every class is there."""
     by_label: dict[str, list[SplitRecord]] = {}
     for picture in sorted(pictures, key=lambda p: p.sha256):  # by hash: as good as random, and the same next time
         by_label.setdefault(picture.label, []).append(picture)
-    chosen: list[SplitRecord] = []
-    wanted = max(PICTURES, len(by_label))
-    for turn in range(max(map(len, by_label.values()), default=0)):
-        chosen += [group[turn] for _, group in sorted(by_label.items()) if turn < len(group)]
-    return chosen[:wanted]
+    turns = range(max(map(len, by_label.values()), default=0))
+    return [group[turn] for turn in turns for _, group in sorted(by_label.items()) if turn < len(group)]
 
 
 def make(
@@ -43,16 +40,23 @@ def make(
     references: list[Interpreter], fast: list[Interpreter],
 ) -> Golden:  # fmt: skip
     """Runs every model over the chosen pictures: outputs from `references`, decisions from `fast`, in pairs."""
-    if not pictures:
-        raise ExportError("the run has no val pictures for the golden set; train again")
-    records, files = [], {}
-    for number, picture in enumerate(choose(pictures)):
-        path = f"golden/{number:03d}.png"
+    wanted = max(PICTURES, len(rule.labels))
+    records: list[GoldenPicture] = []
+    files: dict[str, bytes] = {}
+    for picture in candidates(pictures):
         frame = _frame(decode(read_bytes(data / picture.path), picture.path))
-        files[path] = _png(frame)
         image = preprocess(frame, how)
         models = {r.info.model: _expected(image, r, f, rule) for r, f in zip(references, fast, strict=True)}
-        records.append(GoldenPicture(path, picture.label, input_hash(image), models))
+        settled = {name: expected for name, expected in models.items() if expected is not None}
+        if len(settled) < len(models):
+            continue
+        path = f"golden/{len(records):03d}.png"
+        files[path] = _png(frame)
+        records.append(GoldenPicture(path, picture.label, input_hash(image), settled))
+        if len(records) == wanted:
+            break
+    if not records:
+        raise ExportError("no val picture has a settled verdict to serve as golden; train longer or on more pictures")
     return Golden(GoldenSet(tuple(records)), files)
 
 
@@ -61,7 +65,8 @@ def _frame(image: Image) -> Image:
     if scale >= 1:
         return image
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(image.dtype, copy=False)
+    frame: Image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return frame
 
 
 def _png(frame: Image) -> bytes:
@@ -71,7 +76,10 @@ def _png(frame: Image) -> bytes:
     return data.tobytes()
 
 
-def _expected(image: Image, reference: Interpreter, fast: Interpreter, rule: DecisionRule) -> Expected:
-    decision = decide(fast.logits(image), rule)
+def _expected(image: Image, reference: Interpreter, fast: Interpreter, rule: DecisionRule) -> Expected | None:
+    """What a model gives, or None where its kernels already disagree here: a verdict on the edge proves nothing."""
+    decision, check = decide(fast.logits(image), rule), decide(reference.logits(image), rule)
+    if (decision.label, decision.verdict) != (check.label, check.verdict):
+        return None
     outputs = tuple(float(v) for v in reference.raw(image))
     return Expected(outputs, decision.label, decision.verdict)

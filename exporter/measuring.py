@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-
-from edgetl.errors import GateError
 from edgetl.runtime.dataset import Picture
 from edgetl.runtime.decision import DecisionRule
 from edgetl.runtime.evaluation import Evaluation, Logits, evaluate
@@ -15,6 +13,8 @@ from edgetl.runtime.manifest import Measured
 from edgetl.runtime.metrics import balanced_accuracy
 from edgetl.runtime.preprocess import Preprocessing
 from edgetl.trainer.run_folder import SplitRecord
+
+from edgetl.errors import GateError
 
 FLOAT = "float32 (torch)"
 MEASURED_SPLITS = ("val", "test")
@@ -33,19 +33,13 @@ class Judged(msgspec.Struct):
 
 def judge(
     model: str, logits: Logits, pictures: dict[str, list[SplitRecord]], data: Path, how: Preprocessing,
-    rule: DecisionRule, advance: Callable[[int], None],
+    rule: DecisionRule, advance: Callable[[int, int], None],
 ) -> Judged:  # fmt: skip
     """Evaluates one model on every split that has pictures."""
     by_split: dict[str, Evaluation] = {}
-    done = 0
     for split, records in pictures.items():
         listed = [Picture(r.path, r.label, r.split) for r in records]
-        before = done
-        by_split[split] = evaluate(
-            data, listed, logits, how, rule, model=model, split=split,
-            progress=lambda n, _, before=before: advance(before + n),
-        )  # fmt: skip
-        done += len(listed)
+        by_split[split] = evaluate(data, listed, logits, how, rule, model=model, split=split, progress=advance)
     return Judged(model, by_split)
 
 

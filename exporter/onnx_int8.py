@@ -9,18 +9,24 @@ from typing import Any
 
 import numpy as np
 import onnx
+from edgetl.exporter.calibration import stream
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgetl.errors import ExportError
-from edgetl.exporter.calibration import stream
 
 INPUT = "pixels"
 
 
 def quantize(folder: Path) -> None:
     """Writes `folder`/int8.onnx from model.onnx and calibration.npy there. Raises ExportError."""
-    from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Pictures(CalibrationDataReader):  # type: ignore[misc]

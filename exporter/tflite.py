@@ -27,7 +27,9 @@ def convert(folder: Path) -> None:
             raise ExportError(f"the TFLite conversion did not end within {TIMEOUT_S} s; its log is {log}") from error
     missing = [name for name in ("float32.tflite", "int8.tflite") if not (folder / name).is_file()]
     if done.returncode != 0 or missing:
-        raise ExportError(f"the TFLite conversion failed ({_how(done.returncode)}): {_last_line(log)}; its log is {log}")
+        raise ExportError(
+            f"the TFLite conversion failed ({_how(done.returncode)}): {_last_line(log)}; its log is {log}"
+        )
 
 
 def _how(code: int) -> str:

@@ -17,17 +17,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from edgetl.errors import BundleError, BundleFormatError, BundleHashError, BundleSizeError, UsageError
 from edgetl.runtime.manifest import MANIFEST_NAME, FileRecord, Manifest, ModelRecord, parse_manifest
+
+from edgetl.errors import BundleError, BundleFormatError, BundleHashError, BundleSizeError, UsageError
 
 MAX_BUNDLE_BYTES = 1 << 30
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_MEMBER_BYTES = 512 << 20
 MAX_MEMBERS = 4096
 _CHUNK = 1 << 20
+_MEMBER_MARK = b"PK\x03\x04"
 _END_RECORD_BYTES = 22  # of a zip without a comment
-# A closed set of names: letters, digits and _.- in at most four folders, none starting with a dot.
-_NAME = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}/){0,3}[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+# A closed set of names: letters, digits and _.- in at most four folders, none starting with a dot, and none that
+# is a device to Windows.
+_PART = r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:[./]|$))[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
+_NAME = re.compile(rf"(?:{_PART}/){{0,3}}{_PART}")
 
 
 class Bundle:
@@ -73,8 +77,9 @@ def open_bundle(path: Path) -> Bundle:
     """Opens a bundle and checks names, sizes and every hash before anything but the manifest is parsed."""
     file = _open_regular(path)
     try:
+        _check_ends(path, file)
         archive = zipfile.ZipFile(file)
-        _check_extent(path, file, archive)
+        _check_start(path, archive)
         _check_members(path, archive)
         manifest = parse_manifest(_read_manifest(path, archive), str(path))
         _check_against(path, archive, manifest)
@@ -106,11 +111,18 @@ def _open_regular(path: Path) -> IO[bytes]:
     return os.fdopen(fd, "rb")
 
 
-def _check_extent(path: Path, file: IO[bytes], archive: zipfile.ZipFile) -> None:
-    """Refuses bytes before the first member or after the zip's end record; zipfile itself tolerates both."""
-    file.seek(-_END_RECORD_BYTES, os.SEEK_END)
-    if not file.read(4) == b"PK\x05\x06" or archive.comment:
-        raise BundleSizeError(f"{path}: bytes after the end of the archive; copy or export it again")
+def _check_ends(path: Path, file: IO[bytes]) -> None:
+    """The file must begin and end as a zip without a comment does; zipfile itself searches for both."""
+    size = os.fstat(file.fileno()).st_size
+    if not _MEMBER_MARK.startswith(file.read(4)):
+        raise BundleFormatError(f"{path}: not a bundle (NAME.edgetl)")
+    file.seek(max(0, size - _END_RECORD_BYTES))
+    end = file.read()
+    if len(end) < _END_RECORD_BYTES or not (end.startswith(b"PK\x05\x06") and end.endswith(b"\0\0")):
+        raise BundleSizeError(f"{path}: cut short or added to ({size} bytes); copy or export it again")
+
+
+def _check_start(path: Path, archive: zipfile.ZipFile) -> None:
     if min((entry.header_offset for entry in archive.infolist()), default=0) != 0:
         raise BundleSizeError(f"{path}: bytes before the start of the archive; copy or export it again")
 

@@ -12,9 +12,9 @@ import unicodedata
 from pathlib import Path
 
 import msgspec
+from edgetl.runtime.picture import SUFFIXES, read_bytes
 
 from edgetl.errors import DatasetError, PictureError
-from edgetl.runtime.picture import SUFFIXES, read_bytes
 
 SPLIT_NAMES = ("train", "val", "test")
 
@@ -48,12 +48,12 @@ def list_pictures(root: Path) -> Listing:
     pictures: list[Picture] = []
     passed_over: dict[str, str] = {}
     folders: set[str] = set()
-    for split in splits or [None]:
-        for folder in _class_folders(root / split if split else root):
+    for split in splits or [""]:
+        for folder in _class_folders(root / split):
             label = unicodedata.normalize("NFC", folder.name)
             folders.add(label)
             for path in _files(folder, root, passed_over):
-                pictures.append(Picture(path, label, split))
+                pictures.append(Picture(path, label, split or None))
     labels = tuple(sorted({p.label for p in pictures}))
     _check_labels(root, labels)
     if empty := sorted(folders - set(labels)):

@@ -6,9 +6,6 @@ import hashlib
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
-
-from edgetl.errors import BundleFormatError
 from edgetl.runtime.bundle import Bundle
 from edgetl.runtime.decision import decide
 from edgetl.runtime.interpreters.base import Interpreter
@@ -16,6 +13,9 @@ from edgetl.runtime.interpreters.registry import available, open_interpreter
 from edgetl.runtime.manifest import GOLDEN_NAME, ModelRecord
 from edgetl.runtime.picture import decode
 from edgetl.runtime.preprocess import Image, preprocess
+from numpy.typing import NDArray
+
+from edgetl.errors import BundleFormatError
 
 
 class Expected(msgspec.Struct, frozen=True):
@@ -97,7 +97,9 @@ def replay(bundle: Bundle, golden: GoldenSet, images: list[Image], interpreter: 
         max_step = max(max_step, step)
         decision = decide(interpreter.logits(image), bundle.manifest.rule)
         if (decision.label, decision.verdict) != (expected.label, expected.verdict):
-            flips.append(f"{picture.path}: {expected.verdict} {expected.label} is now {decision.verdict} {decision.label}")
+            flips.append(
+                f"{picture.path}: {expected.verdict} {expected.label} is now {decision.verdict} {decision.label}"
+            )
     to_the_bit = info.kernels == "reference" and interpreter.info.name != "onnxruntime"
     passed = exact == len(images) if to_the_bit else not flips
     return Replay(

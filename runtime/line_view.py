@@ -6,7 +6,6 @@ from collections import Counter, deque
 
 import cv2
 import numpy as np
-
 from edgetl.runtime.preprocess import Image
 from edgetl.runtime.verdict import Verdict
 
@@ -102,6 +101,4 @@ def _write(view: Image, text: str, at: tuple[int, int], scale: float, colour: Co
 
 def _centred(view: Image, text: str, middle: tuple[int, int], scale: float, colour: Colour) -> None:
     (width, height), _ = cv2.getTextSize(text, FONT, scale, 2)
-    cv2.putText(
-        view, text, (middle[0] - width // 2, middle[1] + height // 2), FONT, scale, colour, 2, cv2.LINE_AA
-    )
+    cv2.putText(view, text, (middle[0] - width // 2, middle[1] + height // 2), FONT, scale, colour, 2, cv2.LINE_AA)

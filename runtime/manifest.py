@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from typing import Annotated, Any, Literal
 
 import msgspec
-
-from edgetl.errors import BundleFormatError
 from edgetl.runtime.decision import DecisionRule
 from edgetl.runtime.preprocess import Preprocessing
+
+from edgetl.errors import BundleFormatError, ModelError, UsageError
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -24,7 +25,7 @@ Precision = Literal["int8", "float32"]
 class FileRecord(msgspec.Struct, frozen=True):
     """Size and SHA-256 (hex) of one file in the bundle."""
 
-    bytes: int
+    bytes: Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
     sha256: str
 
 
@@ -78,6 +79,14 @@ class _Version(msgspec.Struct):
     format_version: int
 
 
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object as a dict; a key that comes twice means different things to different readers."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key appears twice in one object")
+    return found
+
+
 def parse_manifest(data: bytes, where: str) -> Manifest:
     """Parses manifest.json; raises BundleFormatError for another version or a wrong shape."""
     try:
@@ -88,6 +97,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
             )
         if version != FORMAT_VERSION:
             raise BundleFormatError(f"{where}: unknown bundle format {version}; export the run again")
+        json.loads(data, object_pairs_hook=_distinct)
         return msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError, ModelError, UsageError) as error:
         raise BundleFormatError(f"{where}: {MANIFEST_NAME} is not valid: {error}") from error

@@ -14,9 +14,9 @@ from pathlib import Path
 import cv2
 import imagesize
 import numpy as np
+from edgetl.runtime.preprocess import Image
 
 from edgetl.errors import PictureError
-from edgetl.runtime.preprocess import Image
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 MAX_FILE_BYTES = 200_000_000  # a 100-megapixel 16-bit PNG stays below this
@@ -29,10 +29,11 @@ def read_bytes(path: Path) -> bytes:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise PictureError(f"{path}: {error.strerror}") from error
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):  # before fdopen, which raises an error of its own for a folder
+        os.close(fd)
+        raise PictureError(f"{path}: not a regular file")
     with os.fdopen(fd, "rb") as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise PictureError(f"{path}: not a regular file")
         if status.st_size > MAX_FILE_BYTES:
             raise PictureError(f"{path}: {status.st_size} bytes, more than the limit of {MAX_FILE_BYTES}")
         return file.read(MAX_FILE_BYTES)
@@ -44,12 +45,12 @@ def decode(data: bytes, name: str) -> Image:
         raise PictureError(f"{name}: the file is empty")
     _check_header(data, name)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        image: Image | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise PictureError(f"{name}: OpenCV cannot decode it ({error.err})") from error
     if image is None:
         raise PictureError(f"{name}: no picture, or a damaged one")
-    return image.astype(np.uint8, copy=False)
+    return image
 
 
 def read_picture(path: Path) -> Image:
@@ -65,6 +66,15 @@ def _check_header(data: bytes, name: str) -> None:
         width, height = -1, -1
     if width * height > MAX_PIXELS:
         raise PictureError(f"{name}: {width}×{height} pixels, more than the limit of {MAX_PIXELS}")
-    # OpenCV decodes a cut-off JPEG to a picture that is grey from the cut on; the end marker tells.
-    if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-4096:]:
+    # Some versions of OpenCV decode a cut-off JPEG to a picture that is grey from the cut on; the end marker tells.
+    if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[_scan_start(data) :]:
         raise PictureError(f"{name}: the JPEG is cut short (no end marker)")
+
+
+def _scan_start(data: bytes) -> int:
+    """Where a JPEG's pixels begin: behind the headers, one of which may hold a thumbnail with end markers of its own."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
+        filler = data[at + 1 : at + 2] == b"\xff"
+        at += 1 if filler else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return at

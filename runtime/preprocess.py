@@ -64,8 +64,9 @@ def preprocess(frame: Image, how: Preprocessing) -> Image:
     else:
         image = _resized(region, how.size, how.size, how.interpolation)
     if how.colour == "grey":
-        return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+        image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    rgb: Image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return rgb
 
 
 def _cut(frame: Image, region: tuple[float, float, float, float] | None) -> Image:
@@ -95,11 +96,12 @@ def _padded(image: Image, how: Preprocessing) -> Image:
 
 
 def _resized(image: Image, width: int, height: int, interpolation: str) -> Image:
-    if interpolation == "nearest":
-        return cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST_EXACT).astype(np.uint8, copy=False)
-    image = _halved(image, width, height)
-    # INTER_LINEAR_EXACT is bit-exact on every processor; INTER_LINEAR may go through IPP on x86 and then differs.
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR_EXACT).astype(np.uint8, copy=False)
+    # The exact variants give the same bits on every processor; INTER_LINEAR may go through IPP on x86 and then differs.
+    method = cv2.INTER_NEAREST_EXACT
+    if interpolation != "nearest":
+        image, method = _halved(image, width, height), cv2.INTER_LINEAR_EXACT
+    resized: Image = cv2.resize(image, (width, height), interpolation=method)
+    return resized
 
 
 def _halved(image: Image, width: int, height: int) -> Image:
@@ -113,5 +115,5 @@ def _halved(image: Image, width: int, height: int) -> Image:
         fx = 2 if image.shape[1] >= 2 * width else 1
         fy = 2 if image.shape[0] >= 2 * height else 1
         w, h = image.shape[1] // fx, image.shape[0] // fy
-        image = cv2.resize(image[: h * fy, : w * fx], (w, h), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        image = cv2.resize(image[: h * fy, : w * fx], (w, h), interpolation=cv2.INTER_AREA)
     return image

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
 import cv2
 import numpy as np
-
-from edgetl.errors import StorageError, UsageError
+from edgetl.runtime.files import replacing
 from edgetl.runtime.line_view import LineView
 from edgetl.runtime.preprocess import Image
 from edgetl.runtime.sources.base import Frame
 from edgetl.runtime.verdict import Verdict, to_json
+
+from edgetl.errors import StorageError, UsageError
 
 
 class JsonLines:
@@ -59,12 +61,16 @@ class VideoWriter:
         self._codec = {".mp4": "mp4v", ".avi": "MJPG"}.get(path.suffix.lower())
         if self._codec is None:
             raise UsageError(f"{path}: name a .mp4 or .avi file to save the video in")
+        if path.is_dir():
+            raise UsageError(f"{path}: a folder; name a file to save the video in")
         if not path.parent.is_dir():
             raise UsageError(f"{path.parent}: no such folder; make it first or choose another for the video")
         self._path = path
         self._fps = frames_per_second
         self._view = LineView()
         self._writer: cv2.VideoWriter | None = None
+        self._replacing = ExitStack()  # entered with the first frame: an earlier video stays until this one is whole
+        self._frames = 0
         self.picture: Image | None = None
 
     def show(self, frame: Frame, verdict: Verdict | None) -> None:
@@ -74,17 +80,35 @@ class VideoWriter:
         if self._writer is None:
             self._writer = self._opened()
         self._writer.write(self.picture)
+        self._frames += 1
 
     def _opened(self) -> cv2.VideoWriter:
         assert self.picture is not None and self._codec is not None
         height, width = self.picture.shape[:2]
         fourcc = cv2.VideoWriter.fourcc(*self._codec)
-        writer = cv2.VideoWriter(str(self._path), fourcc, self._fps, (width, height))
+        self._temporary = self._replacing.enter_context(replacing(self._path))
+        writer = cv2.VideoWriter(str(self._temporary), fourcc, self._fps, (width, height))
         if not writer.isOpened():
-            raise StorageError(f"cannot write {self._path}: OpenCV could not open it; check the folder's permissions")
+            with self._replacing:
+                raise StorageError(
+                    f"cannot write {self._path}: OpenCV could not open it; check the folder's permissions"
+                )
         return writer
 
     def close(self) -> None:
-        """Ends the file."""
-        if self._writer is not None:
+        """Ends the file. Raises StorageError if it is not whole; what was there before is then untouched."""
+        if self._writer is None:
+            return
+        with self._replacing:
             self._writer.release()
+            if not self._is_whole():
+                raise StorageError(
+                    f"cannot write {self._path}: the video came out broken; check that the disk is not full"
+                )
+
+    def _is_whole(self) -> bool:
+        """OpenCV says nothing when the disk is full, so the frames are counted (not decoded) in what was written."""
+        capture = cv2.VideoCapture(str(self._temporary), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
+        found = sum(1 for _ in iter(capture.grab, False))
+        capture.release()
+        return found == self._frames

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from edgetl.trainer.torch_stack import import_timm
 
 from edgetl.errors import UsageError
-from edgetl.trainer.torch_stack import import_timm
 
 # Plain name: timm's. The Lite nets are the TensorFlow-trained ones, since timm has weights for all five of those.
 PLAIN_NAMES = {

@@ -26,19 +26,27 @@ def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
 
 @click.command()
 @click.option("--data", required=True, metavar="DIR", help="DIR/<class>/… or DIR/{train,val,test}/<class>/…")
-@click.option("--model", required=True, metavar="NAME", help="mobilenet_v2, efficientnet_lite0, …, or a name of timm's.")
+@click.option(
+    "--model", required=True, metavar="NAME", help="mobilenet_v2, efficientnet_lite0, …, or a name of timm's."
+)
 @click.option("--weights", default="auto", show_default=True, metavar="auto|none|FILE", help="Pretrained weights.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="RUN", help="The run folder to write.")
 @click.option("--recipe", type=click.Choice(["probe", "finetune"]), default="finetune", show_default=True)
 @click.option("--imgsz", default=224, show_default=True, help="Side of the model's input in pixels.")
-@click.option("--resize", type=click.Choice(["squash", "fit-shortest", "fit-longest"]), default="squash", show_default=True)
+@click.option(
+    "--resize", type=click.Choice(["squash", "fit-shortest", "fit-longest"]), default="squash", show_default=True
+)
 @click.option("--region", callback=_region, metavar="X0,Y0,X1,Y1", help="Part of the frame to look at, as fractions.")
 @click.option("--epochs", default=9, show_default=True)
 @click.option("--patience", default=8, show_default=True, help="Epochs without gain on val before it stops.")
 @click.option("--batch", default=32, show_default=True)
-@click.option("--lr", "learning_rate", type=float, default=None, help="Learning rate of the head.  [default: by weights]")
+@click.option(
+    "--lr", "learning_rate", type=float, default=None, help="Learning rate of the head.  [default: by weights]"
+)
 @click.option("--layer-decay", default=0.85, show_default=True, help="Rate of each earlier layer relative to the next.")
-@click.option("--augmentation", type=click.Choice(["none", "part", "texture", "natural"]), default="natural", show_default=True)
+@click.option(
+    "--augmentation", type=click.Choice(["none", "part", "texture", "natural"]), default="natural", show_default=True
+)
 @click.option("--ok", multiple=True, metavar="LABEL", help="A class that is good; may be given more than once.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")

@@ -9,16 +9,16 @@ from collections.abc import Callable
 import msgspec
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-from edgetl.errors import TrainingError
 from edgetl.trainer.augment import PRESETS, augment
 from edgetl.trainer.data import TrainingData, shuffled
 from edgetl.trainer.network import Network
 from edgetl.trainer.probe import balanced_of
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.settings import Settings
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from edgetl.errors import TrainingError
 
 SMALL_SET = 2000  # pictures; below, batch-norm statistics of pretrained nets are kept, since batches tell too little
 WARM_UP = 0.1  # of all steps
@@ -63,7 +63,7 @@ class Finetuning:
         self.at = Progressing()
         self.steps = max(1, math.ceil(len(data.rows("train")) / settings.batch))
         decay = min(0.998, 1 - 1 / max(10.0, 1.5 * self.steps))  # averages over about an epoch and a half
-        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
         self.optimizer = torch.optim.AdamW(_groups(network, settings), lr=settings.rate)
         self.class_weights = data.class_weights().to(device)
         self._freeze_statistics = settings.weights != "none" and len(data.rows("train")) < SMALL_SET
@@ -84,9 +84,7 @@ class Finetuning:
                 reporter.say(f"stopped early: no gain on val for {self.settings.patience} epochs")
                 return
 
-    def _note(
-        self, row: EpochRow, on_epoch: Callable[[Finetuning, EpochRow, bool], None], reporter: Reporter
-    ) -> None:
+    def _note(self, row: EpochRow, on_epoch: Callable[[Finetuning, EpochRow, bool], None], reporter: Reporter) -> None:
         better = self.at.better(row)
         self.at.rows.append(row)
         if better:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-
 from edgetl.runtime.evaluation import Logits
 from edgetl.runtime.preprocess import Image
-from edgetl.trainer.network import pixels_of
+from edgetl.trainer.network import channels_last, pixels_of
 from edgetl.trainer.run_folder import Run
+from numpy.typing import NDArray
 
 
 def float_logits(run: Run) -> Logits:
     """The run's network as a function from S×S×3 uint8 RGB to logits."""
-    network = run.network().to(memory_format=torch.channels_last)
+    network = channels_last(run.network())
 
     @torch.inference_mode()
     def logits(image: Image) -> NDArray[np.float32]:

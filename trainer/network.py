@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
-
 from edgetl.trainer.backbones import Backbone, create
+from torch import Tensor, nn
 
 
 class Network(nn.Module):
@@ -29,9 +28,9 @@ class Network(nn.Module):
 
     def features(self, pixels: Tensor) -> Tensor:
         """What the classifier sees: N×features."""
-        net = cast(nn.Module, self.net)
-        maps = net.forward_features((pixels - self.mean) / self.scale)  # type: ignore[operator]
-        return cast(Tensor, net.forward_head(maps, pre_logits=True))  # type: ignore[operator]
+        net: Any = self.net
+        maps = net.forward_features((pixels - self.mean) / self.scale)
+        return cast(Tensor, net.forward_head(maps, pre_logits=True))
 
     @property
     def head(self) -> nn.Linear:
@@ -42,6 +41,13 @@ class Network(nn.Module):
 def pixels_of(images: Tensor) -> Tensor:
     """N×S×S×3 uint8 pictures as N×3×S×S float pixels in channels-last memory, which convolutions on CPUs prefer."""
     return images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
+
+
+def channels_last(network: Network) -> Network:
+    """The network with its weights in channels-last memory: twice the speed of convolutions on CPUs."""
+    module: Any = network  # torch's stubs do not know this form of `to`
+    module.to(memory_format=torch.channels_last)
+    return network
 
 
 def best_device(wanted: str = "auto") -> torch.device:

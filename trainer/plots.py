@@ -7,16 +7,16 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from edgetl.runtime.files import replacing
+from edgetl.runtime.metrics import confusion_matrix
 from numpy.typing import NDArray
 
 from edgetl.errors import storage
-from edgetl.runtime.files import replacing
-from edgetl.runtime.metrics import confusion_matrix
 
 matplotlib.use("Agg")  # no screen is needed
 
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 
 def plot_curves(results: Path, out: Path) -> None:
@@ -55,7 +55,9 @@ def plot_confusion_counts(confusion: list[list[int]], labels: tuple[str, ...], o
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for i, j in np.ndindex(*counts.shape):
         if counts[i, j]:
-            axes.text(j, i, str(counts[i, j]), ha="center", va="center", color="white" if shares[i, j] > 0.55 else "black")
+            axes.text(
+                j, i, str(counts[i, j]), ha="center", va="center", color="white" if shares[i, j] > 0.55 else "black"
+            )
     axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
     axes.set_yticks(range(len(labels)), labels)
     axes.set(xlabel="judged as", ylabel="truth", title=title)

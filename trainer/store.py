@@ -15,13 +15,13 @@ from pathlib import Path
 import cv2
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
-
-from edgetl.errors import PictureError, storage
 from edgetl.runtime.dataset import Picture
 from edgetl.runtime.picture import decode, read_bytes
 from edgetl.runtime.preprocess import Image, Preprocessing, preprocess
 from edgetl.trainer.splits import FINGERPRINT_SIDE, Sample
+from numpy.typing import NDArray
+
+from edgetl.errors import PictureError, storage
 
 Progress = Callable[[int, int], None]
 _WINDOW = 64  # pictures decoded ahead, so that memory stays bounded
@@ -77,8 +77,8 @@ def _attempt(path: Path, how: Preprocessing) -> _Decoded | PictureError:
 def fingerprint(image: Image) -> NDArray[np.uint8]:
     """A 16×16 grey thumbnail as 256 values: near copies of a picture have near thumbnails."""
     side = (FINGERPRINT_SIDE, FINGERPRINT_SIDE)
-    grey = cv2.cvtColor(cv2.resize(image, side, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    return grey.reshape(-1).astype(np.uint8, copy=False)
+    grey: NDArray[np.uint8] = cv2.cvtColor(cv2.resize(image, side, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    return grey.reshape(-1)
 
 
 def _scratch_array(shape: tuple[int, ...]) -> NDArray[np.uint8]:

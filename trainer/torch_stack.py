@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
+from typing import Any
 
 import torch
 
-_declared: list[torch.library.Library] = []
+_declared: list[Any] = []
 
 
 def import_timm() -> ModuleType:
@@ -32,7 +33,7 @@ def import_timm() -> ModuleType:
 def _declare_operators() -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]  # the half-imported package would be taken for a whole one
-    library = torch.library.Library("torchvision", "DEF")
+    library: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _declared.append(library)  # the operators live as long as their library object

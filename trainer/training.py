@@ -11,9 +11,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
-
-from edgetl import __version__
-from edgetl.errors import DatasetError, UsageError, storage
 from edgetl.runtime.dataset import Listing, list_pictures
 from edgetl.runtime.decision import DecisionRule, usual_ok_labels
 from edgetl.runtime.preprocess import Preprocessing
@@ -21,13 +18,16 @@ from edgetl.trainer import run_folder, store, weights
 from edgetl.trainer.backbones import describe
 from edgetl.trainer.data import TrainingData
 from edgetl.trainer.finetune import EpochRow, Finetuning
-from edgetl.trainer.network import Network, best_device
+from edgetl.trainer.network import Network, best_device, channels_last
 from edgetl.trainer.plots import plot_confusion, plot_curves
 from edgetl.trainer.probe import train_probe
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import RunRecord, SplitRecord
 from edgetl.trainer.settings import Settings
 from edgetl.trainer.splits import SPLITS, divide, near_duplicate_groups
+
+from edgetl import __version__
+from edgetl.errors import DatasetError, UsageError, storage
 
 
 class Prepared(msgspec.Struct):
@@ -78,7 +78,7 @@ def prepare(settings: Settings, reporter: Reporter) -> Prepared:
     _check_ok(settings, listing)
     how = preprocessing_of(settings)
     reporter.begin("decoding", len(listing.pictures))
-    stored = store.load(Path(listing.root), listing.pictures, how, reporter.advance)
+    stored = store.load(Path(listing.root), listing.pictures, how, lambda done, _: reporter.advance(done))
     passed_over = {**listing.passed_over, **stored.passed_over}
     for path, reason in passed_over.items():
         reporter.say(f"passed over: {path}: {reason}")
@@ -126,7 +126,7 @@ def _network(settings: Settings, data: TrainingData, device: torch.device) -> tu
     backbone = describe(settings.model)
     network = Network(backbone, len(data.labels), settings.imgsz)
     source = weights.load_into(network.net, backbone, settings.weights)
-    return network.to(device=device, memory_format=torch.channels_last), source
+    return channels_last(network.to(device)), source
 
 
 def _record(settings: Settings, prepared: Prepared, source: str) -> RunRecord:
@@ -159,9 +159,13 @@ def _installed(name: str) -> bool:
 
 def _say_data(prepared: Prepared, record: RunRecord, device: torch.device, reporter: Reporter) -> None:
     counts = ", ".join(f"{n} {split}" for split, n in record.pictures.items())
-    reporter.say(f"{len(record.rule.labels)} classes ({', '.join(record.rule.labels)}); pictures: {counts}; on {device}")
+    reporter.say(
+        f"{len(record.rule.labels)} classes ({', '.join(record.rule.labels)}); pictures: {counts}; on {device}"
+    )
     if set(record.rule.ok_labels) == set(record.rule.labels):
-        reporter.say("no class is named as the good one, so every label counts as OK (sorting); --ok LABEL changes that")
+        reporter.say(
+            "no class is named as the good one, so every label counts as OK (sorting); --ok LABEL changes that"
+        )
 
 
 def _teach(

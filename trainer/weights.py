@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from edgetl.trainer.backbones import Backbone
+from edgetl.trainer.torch_stack import import_timm
 from torch import Tensor, nn
 
 from edgetl.errors import MissingPartError, UsageError, WeightsError
-from edgetl.trainer.backbones import Backbone
-from edgetl.trainer.torch_stack import import_timm
 
 State = dict[str, Tensor]
 
@@ -61,7 +61,9 @@ def _named_global(error: Exception) -> str:
 def _unwrapped(state: Any) -> Any:
     """Training scripts wrap the tensors: {'state_dict': …}, {'model': …}, or a prefix from DistributedDataParallel."""
     while isinstance(state, dict):
-        inner = next((state[k] for k in ("state_dict_ema", "state_dict", "model") if isinstance(state.get(k), dict)), None)
+        inner = next(
+            (state[k] for k in ("state_dict_ema", "state_dict", "model") if isinstance(state.get(k), dict)), None
+        )
         if inner is None:
             break
         state = inner

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from edgetl.errors import StorageError
+
 if TYPE_CHECKING:
     from edgetl.runtime.line import Line, Sink, Summary
     from edgetl.runtime.sources import Source
@@ -68,7 +70,13 @@ def _print(summary: dict[str, Any], as_json: bool) -> None:
 @click.option("--interpreter", default=None, help="litert, tflite-runtime or onnxruntime.  [default: the fastest here]")
 @click.option("--threads", type=click.IntRange(1, 64), default=None, help="Threads for inference.  [default: measured]")
 @click.option("--limit", type=click.IntRange(1), default=None, help="Stop after that many frames.")
-@click.option("--save", type=click.Path(path_type=Path), default=None, metavar="FILE", help="Also write an annotated .mp4 or .avi.")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Also write an annotated .mp4 or .avi.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a verdict, then a summary.")
 def run(
     bundle: Path, source: str, interpreter: str | None, threads: int | None, limit: int | None, save: Path | None,
@@ -92,11 +100,21 @@ def run(
     try:
         summary = line.run()
     finally:
-        for sink in sinks:
-            sink.close()
+        unsaved = _closed(sinks)
     _print(_facts(summary, first, sinks), as_json)
-    if line.failure is not None:
-        raise line.failure
+    if failure := line.failure or unsaved:
+        raise failure
+
+
+def _closed(sinks: list[Sink]) -> StorageError | None:
+    """Closes all sinks; what one of them could not write is told after the summary."""
+    failure = None
+    for sink in sinks:
+        try:
+            sink.close()
+        except StorageError as error:
+            failure = error
+    return failure
 
 
 def _scorers(source: Source, inspector: Any) -> list[Sink]:

@@ -6,10 +6,10 @@ from typing import Literal, Protocol
 
 import msgspec
 import numpy as np
+from edgetl.runtime.preprocess import Image
 from numpy.typing import NDArray
 
 from edgetl.errors import ModelError
-from edgetl.runtime.preprocess import Image
 
 Kernels = Literal["fast", "reference"]
 
@@ -58,14 +58,15 @@ def check_image(image: Image, size: int) -> None:
 
 def check_input(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], scale: float, zero: int) -> int:
     """Checks a model's input against the contract (raw pixels, NHWC, one picture) and returns its side in pixels."""
-    if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
+    if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[1] < 1 or shape[3] != 3:
         raise ModelError(f"{where}: the input must be 1×S×S×3, got {'×'.join(map(str, shape)) or 'no dimensions'}")
     expected = {"uint8": 0, "int8": -128}
     if dtype.name == "float32":
         return int(shape[1])
     if dtype.name not in expected:
         raise ModelError(f"{where}: the input must be uint8, int8 or float32 pixels, got {dtype.name}")
-    if scale and (abs(scale - 1.0) > 1e-6 or zero != expected[dtype.name]):
+    # A uint8 tensor without a scale holds pixels as they are; an int8 one without a scale says nothing.
+    if (scale or dtype.name == "int8") and (abs(scale - 1.0) > 1e-6 or zero != expected[dtype.name]):
         raise ModelError(
             f"{where}: an input step must be exactly one pixel value (scale 1, zero point {expected[dtype.name]}), "
             f"got scale {scale:g}, zero point {zero}; the picture would be misread"

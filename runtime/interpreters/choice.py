@@ -14,13 +14,13 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-
-from edgetl.errors import EdgetlError, MissingPartError, ModelError
 from edgetl.runtime.bundle import Bundle
 from edgetl.runtime.files import write_file
 from edgetl.runtime.interpreters.base import Interpreter
 from edgetl.runtime.interpreters.registry import INTERPRETERS, available, format_of, open_interpreter
 from edgetl.runtime.manifest import Precision
+
+from edgetl.errors import EdgetlError, MissingPartError, ModelError
 
 _RUNS = 7
 _WORTH_A_THREAD = 0.8  # one more thread must take the time below this share, else the cores serve other stages
@@ -55,7 +55,8 @@ def choose(bundle: Bundle, name: str | None = None, threads: int | None = None) 
         return open_named(bundle, name, threads), Choice(name, threads, {})
     cache = _cache_file(bundle, names, threads)
     known = _recall(cache)
-    if known is not None:
+    # The file may be damaged or edited: a hundred thousand threads would take the machine down.
+    if known is not None and known.interpreter in names and known.threads in _counts(threads):
         return open_named(bundle, known.interpreter, known.threads), known
     interpreter, choice = _measured(bundle, names, threads)
     _remember(cache, choice)
@@ -72,11 +73,15 @@ def thread_counts() -> list[int]:
     return [n for n in (1, 2, 4) if n <= max(1, cores - 1)]
 
 
+def _counts(threads: int | None) -> list[int]:
+    return [threads] if threads else thread_counts()
+
+
 def _measured(bundle: Bundle, names: list[str], threads: int | None) -> tuple[Interpreter, Choice]:
     best: tuple[float, Interpreter] | None = None
     times: dict[str, float] = {}
     for name in names:
-        for count in [threads] if threads else thread_counts():
+        for count in _counts(threads):
             try:
                 interpreter = open_named(bundle, name, count)
             except ModelError:

@@ -7,11 +7,11 @@ import importlib.metadata
 from typing import Any
 
 import numpy as np
+from edgetl.runtime.interpreters.base import InterpreterInfo, Kernels, Quantization, check_image, check_input
+from edgetl.runtime.preprocess import Image
 from numpy.typing import NDArray
 
 from edgetl.errors import ModelError
-from edgetl.runtime.interpreters.base import InterpreterInfo, Kernels, Quantization, check_image, check_input
-from edgetl.runtime.preprocess import Image
 
 MODULES = {"litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 DISTRIBUTIONS = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
@@ -22,7 +22,9 @@ class TfliteInterpreter:
 
     def __init__(self, library: str, model: bytes, where: str, threads: int, kernels: Kernels) -> None:
         _check_header(model, where)
-        self.info = InterpreterInfo(library, importlib.metadata.version(DISTRIBUTIONS[library]), where, threads, kernels)
+        self.info = InterpreterInfo(
+            library, importlib.metadata.version(DISTRIBUTIONS[library]), where, threads, kernels
+        )
         self._interpreter = _load(MODULES[library], model, where, threads, kernels)
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:

@@ -41,7 +41,7 @@ def damage(canvas: Canvas, part: Part) -> None:
 
 
 def _scratch(canvas: Canvas, rng: np.random.Generator) -> None:
-    strength = float(rng.uniform(0.7, 1.0))
+    strength = float(rng.uniform(0.85, 1.0))
     for _ in range(1 + int(rng.random() < 0.35)):
         _score(canvas, rng, strength)
         strength *= float(rng.uniform(0.6, 0.95))
@@ -49,7 +49,7 @@ def _scratch(canvas: Canvas, rng: np.random.Generator) -> None:
 
 def _scratch_path(rng: np.random.Generator) -> NDArray[np.float64]:
     """Points (x, y) of a scratch that crosses the face at an angle to the turning marks."""
-    length = float(rng.uniform(0.6, 1.15))
+    length = float(rng.uniform(0.95, 1.5))
     place, radius = float(rng.uniform(0.0, 2.0 * np.pi)), float(rng.uniform(0.62, 0.86))
     slant = float(rng.uniform(0.3, 1.3)) * (1.0 if rng.random() < 0.5 else -1.0)
     heading = place + np.pi / 2.0 + slant
@@ -66,7 +66,7 @@ def _score(canvas: Canvas, rng: np.random.Generator, strength: float) -> None:
     path = _scratch_path(rng)
     depth = np.clip(0.9 + 0.3 * noise.line(rng, len(path), 7.0), 0.45, 1.0)
     taper = np.clip(np.minimum(np.arange(48), np.arange(48)[::-1]) / 6.0, 0.2, 1.0)
-    width = _FINE * float(rng.uniform(0.0105, 0.0150)) / canvas.pixel
+    width = _FINE * float(rng.uniform(0.020, 0.032)) / canvas.pixel
     rows, columns = canvas.shape
     trace = np.zeros((rows * _FINE, columns * _FINE), np.uint8)
     places = [canvas.position(float(x), float(y)) for x, y in path]
@@ -94,7 +94,7 @@ def _plough(canvas: Canvas, groove: Field) -> None:
 
 def _chip(canvas: Canvas, rng: np.random.Generator) -> None:
     at_rim = bool(rng.random() < 0.68)
-    depth = float(rng.uniform(0.09, 0.17)) if at_rim else float(rng.uniform(0.075, 0.12))
+    depth = float(rng.uniform(0.16, 0.26)) if at_rim else float(rng.uniform(0.12, 0.18))
     half = depth * float(rng.uniform(1.2, 2.0))
     angle, edge = float(rng.uniform(0.0, 2.0 * np.pi)), 1.0 if at_rim else BORE
     x, y = edge * float(np.cos(angle)), edge * float(np.sin(angle))
@@ -154,7 +154,7 @@ def _stain(canvas: Canvas, rng: np.random.Generator) -> None:
     colour, rust = _STAINS[int(rng.integers(len(_STAINS)))]
     angle = float(rng.uniform(0.0, 2.0 * np.pi))
     place = float(rng.uniform(0.5 * (BORE + HUB) + 0.1, BOLT_CIRCLE + 0.12))
-    size = float(rng.uniform(0.17, 0.34))
+    size = float(rng.uniform(0.24, 0.40))
     strength = float(rng.uniform(0.95, 1.5))
     x, y = place * float(np.cos(angle)), place * float(np.sin(angle))
     where = canvas.region(x, y, 1.9 * size)

@@ -6,7 +6,6 @@ import re
 from typing import Protocol
 
 import msgspec
-
 from edgetl.runtime.preprocess import Image
 
 
@@ -44,4 +43,6 @@ class Source(Protocol):
 
 def redacted(address: str) -> str:
     """An address without its user name and password, fit for logs and verdicts."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "…@", address)
+    # Up to the last @, since people type passwords with @ and / as they are; cameras also take them as parameters.
+    address = re.sub(r"(?<=://).*@", "…@", address)
+    return re.sub(r"(?i)((?:user|login|pass|pwd|token|secret|key|auth)\w*=)[^&#\s]*", r"\1…", address)

@@ -98,10 +98,29 @@ def _write_plots(out: Path, evaluation: Evaluation) -> None:
 @click.command()
 @click.argument("target", type=click.Path(path_type=Path), metavar="RUN|BUNDLE")
 @click.option("--data", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Labelled pictures.")
-@click.option("--split", type=click.Choice(["train", "val", "calibration", "test", "all"]), default="test", show_default=True)
-@click.option("--precision", type=click.Choice(["int8", "float32"]), default="int8", show_default=True, help="Which of a bundle's models.")
-@click.option("--interpreter", default=None, metavar="NAME", help="litert, tflite-runtime or onnxruntime.  [default: the fastest here]")
-@click.option("--out", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Also write the confusion matrix there (PNG, JSON).")
+@click.option(
+    "--split", type=click.Choice(["train", "val", "calibration", "test", "all"]), default="test", show_default=True
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["int8", "float32"]),
+    default="int8",
+    show_default=True,
+    help="Which of a bundle's models.",
+)
+@click.option(
+    "--interpreter",
+    default=None,
+    metavar="NAME",
+    help="litert, tflite-runtime or onnxruntime.  [default: the fastest here]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="DIR",
+    help="Also write the confusion matrix there (PNG, JSON).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON line.")
 def evaluate(
     target: Path, data: Path, split: str, precision: str, interpreter: str | None, out: Path | None, as_json: bool

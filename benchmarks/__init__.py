@@ -1,0 +1,1 @@
+"""Latency and accuracy on a device, and comparisons with other tools."""

@@ -1,0 +1,44 @@
+"""Interpreters are found by name, and a missing one says how to get it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from edgetl.errors import MissingPartError, UsageError
+from edgetl.runtime.interpreters import available, open_interpreter
+from edgetl.runtime.interpreters.registry import INTERPRETERS, format_of
+
+from tests.runtime import tiny
+
+
+def test_available_ones_are_those_that_open_a_model() -> None:
+    models = {"tflite": tiny.tflite(), "onnx": tiny.onnx()}
+    assert available()
+    for name in INTERPRETERS:
+        if name in available():
+            assert open_interpreter(name, models[format_of(name)], "m").size == tiny.SIZE
+        else:
+            with pytest.raises(MissingPartError, match=r"pip install 'edgetl\[") as caught:
+                open_interpreter(name, models[format_of(name)], "m")
+            assert caught.value.exit_code == 3
+
+
+def test_available_by_format() -> None:
+    assert set(available("tflite")) | set(available("onnx")) == set(available())
+    assert {format_of(name) for name in available("onnx")} <= {"onnx"}
+
+
+def test_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="unknown interpreter 'tensorrt'; choose from litert, tflite-runtime, onnxruntime"):
+        open_interpreter("tensorrt", b"", "m")
+
+
+def test_looking_for_interpreters_imports_none() -> None:
+    program = (
+        "import sys; from edgetl.runtime.interpreters import available; available();"
+        "print([m for m in ('ai_edge_litert', 'tflite_runtime', 'onnxruntime') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"

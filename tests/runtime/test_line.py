@@ -1,0 +1,325 @@
+"""The loop: each part exactly one verdict, nothing lost unseen, and a failure is the last word and never a class."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from collections import Counter
+
+import numpy as np
+import pytest
+from edgetl.errors import ModelError, SourceError
+from edgetl.runtime.inspector import Inspector
+from edgetl.runtime.interpreters import InterpreterInfo, open_interpreter
+from edgetl.runtime.line import Line, Sink, Summary, percentiles
+from edgetl.runtime.preprocess import Image
+from edgetl.runtime.sources import Frame
+from edgetl.runtime.verdict import Verdict
+
+from tests.runtime import tiny
+
+TFLITE = tiny.tflite()
+
+
+class ListSource:
+    """Gives the frames it was made with, at `every_s`, then ends or raises `error`."""
+
+    name = "list"
+
+    def __init__(
+        self, frames: Iterable[Frame], *, live: bool = False, triggered: bool = False,
+        error: Exception | None = None, every_s: float = 0.0,
+    ) -> None:  # fmt: skip
+        self._frames = iter(frames)
+        self.live = live
+        self.triggered = triggered
+        self._error = error
+        self._every_s = every_s
+        self.closed = 0
+
+    def read(self) -> Frame | None:
+        time.sleep(self._every_s)
+        frame = next(self._frames, None)
+        if frame is None and self._error is not None:
+            raise self._error
+        return frame
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Kept:
+    """A sink that keeps what it was shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[Frame, Verdict | None]] = []
+
+    def show(self, frame: Frame, verdict: Verdict | None) -> None:
+        self.shown.append((frame, verdict))
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        return [verdict for _, verdict in self.shown if verdict is not None]
+
+
+class SlowInterpreter:
+    """The real model behind a wait, and from its `fails_at`-th picture on an error."""
+
+    def __init__(self, wait_s: float = 0.0, fails_at: int | None = None) -> None:
+        self._inner = open_interpreter("litert", TFLITE, "m")
+        self.info: InterpreterInfo = self._inner.info
+        self.size = self._inner.size
+        self._wait_s = wait_s
+        self._fails_at = fails_at
+        self._seen = 0
+
+    def raw(self, image: Image) -> np.ndarray:
+        self._seen += 1
+        if self._fails_at is not None and self._seen >= self._fails_at:
+            raise ModelError("the accelerator went away")
+        time.sleep(self._wait_s)
+        return self._inner.raw(image)
+
+    def logits(self, image: Image) -> np.ndarray:
+        return self.raw(image).astype(np.float32) + 128
+
+
+def frame(index: int, colour: str | None = None, *, part: int | None = None, fault: str | None = None) -> Frame:
+    image = None if fault else tiny.plain(colour or tiny.LABELS[index % 3])
+    now = time.monotonic()
+    return Frame(index, f"f{index}", image, now, index / 10, fault, part)
+
+
+def frames(count: int, part_every: int = 0) -> Iterable[Frame]:
+    """Frames in the labels' colours; every `part_every`-th one with the next part."""
+    for index in range(count):
+        part = index // part_every + 1 if part_every and index % part_every == 0 else None
+        yield frame(index, part=part)
+
+
+def inspected(
+    source: ListSource, *, wait_s: float = 0.0, fails_at: int | None = None, limit: int | None = None,
+    rule: object = tiny.RULE, sinks: list[Sink] | None = None,
+) -> tuple[Line, Summary, Kept]:  # fmt: skip
+    kept = Kept()
+    inspector = Inspector(SlowInterpreter(wait_s, fails_at), tiny.HOW, rule)  # type: ignore[arg-type]
+    line = Line(source, inspector, [kept, *(sinks or [])], limit)
+    summary = line.run()
+    assert source.closed == 1
+    return line, summary, kept
+
+
+def test_every_frame_of_a_file_is_judged_in_order_and_rightly() -> None:
+    line, summary, kept = inspected(ListSource(frames(60)))
+    assert [v.label for v in kept.verdicts] == [tiny.LABELS[n % 3] for n in range(60)]
+    assert [v.verdict for v in kept.verdicts] == ["NG", "OK", "NG"] * 20
+    assert [v.sequence for v in kept.verdicts] == list(range(1, 61))
+    assert [(v.frame, v.source, v.time_s) for v in kept.verdicts] == [(n, f"f{n}", n / 10) for n in range(60)]
+    assert (summary.frames, summary.judged, summary.dropped) == (60, 60, 0)
+    assert summary.verdicts == {"OK": 20, "NG": 40, "UNKNOWN": 0, "FAULT": 0}
+    assert summary.labels == {label: 20 for label in tiny.LABELS}
+    assert (summary.interpreter, summary.threads, summary.error, line.failure) == ("litert", 1, None, None)
+
+
+def test_slow_model_loses_nothing_of_a_file() -> None:
+    _, summary, kept = inspected(ListSource(frames(40)), wait_s=0.005)
+    assert [v.frame for v in kept.verdicts] == list(range(40))
+    assert summary.dropped == 0
+
+
+def test_undecided_picture_is_unknown_with_the_reason() -> None:
+    _, summary, kept = inspected(ListSource([frame(0, "grey")]))
+    (verdict,) = kept.verdicts
+    assert (verdict.verdict, verdict.reason) == ("UNKNOWN", "score below 0.5")
+    assert verdict.score == pytest.approx(1 / 3, abs=1e-4)
+    assert summary.verdicts["UNKNOWN"] == 1
+
+
+def test_only_frames_with_a_part_are_judged_when_triggered() -> None:
+    _, summary, kept = inspected(ListSource(frames(50, part_every=5), triggered=True))
+    assert [v.part for v in kept.verdicts] == list(range(1, 11))
+    assert [v.frame for v in kept.verdicts] == list(range(0, 50, 5))
+    assert len(kept.shown) == summary.frames == 50
+    assert summary.judged == 10
+
+
+def test_each_part_gets_one_verdict_from_a_live_source_too() -> None:
+    source = ListSource(frames(150, part_every=5), live=True, triggered=True, every_s=0.001)
+    _, summary, kept = inspected(source, wait_s=0.004)
+    assert Counter(v.part for v in kept.verdicts) == Counter(range(1, 31))
+    assert summary.dropped_parts == 0
+    assert len(kept.shown) + summary.dropped == summary.frames == 150
+
+
+@pytest.mark.fault("C8")
+def test_burst_keeps_the_newest_and_counts_what_was_dropped() -> None:
+    """A burst far above what the model can do, then a trickle far below."""
+
+    def burst_then_trickle() -> Iterable[Frame]:
+        yield from (frame(n) for n in range(200))
+        for n in range(200, 206):
+            time.sleep(0.05)
+            yield frame(n)
+
+    _, summary, kept = inspected(ListSource(burst_then_trickle(), live=True), wait_s=0.01)
+    judged = [v.frame for v in kept.verdicts]
+    assert summary.frames == 206
+    assert summary.judged == len(judged)
+    assert summary.judged + summary.dropped == 206
+    assert summary.dropped > 150
+    assert judged == sorted(set(judged))
+    assert 199 in judged, "the newest frame of the burst was kept"
+    assert judged[-6:] == [200, 201, 202, 203, 204, 205], "in the trickle nothing is lost"
+
+
+def test_dropped_parts_are_counted_as_such() -> None:
+    source = ListSource(frames(60, part_every=1), live=True, triggered=True)
+    _, summary, kept = inspected(source, wait_s=0.01)
+    assert summary.dropped_parts == summary.dropped > 0
+    assert len(kept.verdicts) + summary.dropped_parts == 60
+    assert kept.verdicts[-1].part == 60
+
+
+def test_unreadable_frame_is_a_fault_in_its_place_and_the_rest_go_on() -> None:
+    given = [frame(0), frame(1, fault="cut short"), frame(2)]
+    line, summary, kept = inspected(ListSource(given))
+    assert [v.verdict for v in kept.verdicts] == ["NG", "FAULT", "NG"]
+    fault = kept.verdicts[1]
+    assert (fault.label, fault.score, fault.reason, fault.source) == (None, None, "cut short", "f1")
+    assert summary.verdicts["FAULT"] == 1
+    assert line.failure is None
+
+
+def test_fault_at_a_part_is_the_parts_one_verdict() -> None:
+    given = [frame(0, part=1), frame(1, part=2, fault="no picture"), frame(2), frame(3, part=3)]
+    _, _, kept = inspected(ListSource(given, triggered=True))
+    assert [(v.part, v.verdict) for v in kept.verdicts] == [(1, "NG"), (2, "FAULT"), (3, "NG")]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_source_that_fails_ends_with_one_fault_after_the_frames_before(live: bool) -> None:
+    error = SourceError("camera 0: no frame came")
+    source = ListSource(frames(5), error=error, live=live, every_s=0.01)
+    line, summary, kept = inspected(source)
+    assert [v.frame for v in kept.verdicts] == [0, 1, 2, 3, 4, 5]
+    last = kept.verdicts[-1]
+    assert (last.verdict, last.label, last.score) == ("FAULT", None, None)
+    assert last.reason == "source: camera 0: no frame came"
+    assert [v.verdict for v in kept.verdicts[:-1]].count("FAULT") == 0
+    assert line.failure is error
+    assert summary.error == str(error)
+
+
+def test_model_that_fails_ends_with_one_fault() -> None:
+    line, summary, kept = inspected(ListSource(frames(1000)), fails_at=4)
+    assert [v.verdict for v in kept.verdicts[:3]] == ["NG", "OK", "NG"]
+    assert [(v.verdict, v.label, v.reason) for v in kept.verdicts[3:]] == [
+        ("FAULT", None, "model: the accelerator went away")
+    ]
+    assert isinstance(line.failure, ModelError)
+    assert summary.judged == 4
+
+
+@pytest.mark.fault("S10")
+def test_model_with_another_number_of_outputs_than_labels_gives_no_class() -> None:
+    rule = type(tiny.RULE)(labels=("ok", "ng"), ok_labels=("ok",))
+    line, _, kept = inspected(ListSource(frames(5)), rule=rule)
+    assert {(v.verdict, v.label) for v in kept.verdicts} == {("FAULT", None)}
+    assert isinstance(line.failure, ModelError)
+
+
+def test_frame_that_is_no_frame_ends_the_run_without_a_class() -> None:
+    bad = Frame(0, "x", np.zeros((4, 4), np.uint8), time.monotonic(), 0.0)
+    line, _, kept = inspected(ListSource([bad]))
+    assert [(v.verdict, v.label) for v in kept.verdicts] == [("FAULT", None)]
+    assert line.failure is not None
+
+
+def test_frames_of_changing_size_are_judged() -> None:
+    given = [Frame(n, "x", tiny.plain("green", 30 + 17 * n, 90 - 11 * n), 0.0, 0.0) for n in range(6)]
+    _, _, kept = inspected(ListSource(given))
+    assert [v.label for v in kept.verdicts] == ["green"] * 6
+
+
+@pytest.mark.parametrize("limit", [1, 7])
+def test_limit_counts_frames(limit: int) -> None:
+    _, summary, kept = inspected(ListSource(frames(1000)), limit=limit)
+    assert summary.frames == len(kept.shown) == limit
+
+
+def test_empty_source_is_no_error() -> None:
+    line, summary, kept = inspected(ListSource([]))
+    assert (summary.frames, summary.judged, kept.shown, line.failure) == (0, 0, [], None)
+    assert summary.latency_ms == {}
+
+
+def endless() -> Iterable[Frame]:
+    index = 0
+    while True:
+        yield frame(index)
+        index += 1
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_stop_ends_an_endless_run_soon(live: bool) -> None:
+    source, kept = ListSource(endless(), live=live, every_s=0.001), Kept()
+    line = Line(source, Inspector(SlowInterpreter(), tiny.HOW, tiny.RULE), [kept])
+    timer = threading.Timer(0.2, line.stop)
+    timer.start()
+    start = time.monotonic()
+    summary = line.run()
+    assert time.monotonic() - start < 5.0
+    assert line.failure is None
+    assert summary.judged == len(kept.verdicts) > 0
+    assert source.closed == 1
+    assert threading.active_count() < 20
+
+
+class Breaking:
+    """A sink whose reader goes away at the third verdict."""
+
+    def __init__(self, error: Callable[[], Exception]) -> None:
+        self._error = error
+        self._left = 3
+
+    def show(self, frame: Frame, verdict: Verdict | None) -> None:
+        self._left -= 1
+        if self._left == 0:
+            raise self._error()
+
+    def close(self) -> None:
+        pass
+
+
+def test_sink_that_breaks_ends_the_run_and_its_threads() -> None:
+    before = threading.active_count()
+    source = ListSource(endless(), every_s=0.001)
+    line = Line(source, Inspector(SlowInterpreter(), tiny.HOW, tiny.RULE), [Breaking(BrokenPipeError)])
+    with pytest.raises(BrokenPipeError):
+        line.run()
+    assert source.closed == 1
+    assert threading.active_count() == before
+
+
+def test_latency_runs_from_arrival_to_verdict() -> None:
+    late = [Frame(0, "x", tiny.plain("red"), time.monotonic() - 2.0, 0.0)]
+    _, _, kept = inspected(ListSource(late))
+    assert 2000 <= kept.verdicts[0].latency_ms < 10_000
+
+
+def test_summary_holds_the_times_of_every_stage() -> None:
+    _, summary, _ = inspected(ListSource(frames(20)), wait_s=0.002)
+    assert set(summary.stages_ms) == {"capture", "preprocess", "inference", "output"}
+    assert summary.stages_ms["inference"]["p50_ms"] >= 2.0
+    for row in summary.stages_ms.values():
+        assert 0 <= row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"] <= row["max_ms"]
+    assert summary.frames_per_second == pytest.approx(20 / summary.seconds, rel=0.01)
+
+
+def test_percentiles_of_known_values() -> None:
+    assert percentiles([float(n) for n in range(101)]) == {"p50_ms": 50.0, "p90_ms": 90.0, "p99_ms": 99.0, "max_ms": 100.0}
+    assert percentiles([]) == {}
