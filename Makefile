@@ -8,7 +8,7 @@ DEMO_OUT ?= demo-out
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format faults bench figures system clean
+.PHONY: help setup demo test test-all lint format faults docs figures system clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,16 @@ test-all: test  ## the same, and the slow tests on emulated devices
 
 faults: $(STAMP)  ## run the tests and write docs/faults.md from their outcomes
 	$(PYTEST) --fault-table docs/faults.md
+
+docs: $(STAMP)  ## write docs/cli.md from the commands
+	$(BIN)/python docs/write_cli.py
+
+figures: $(STAMP)  ## the README's figures on real pictures; needs $$EDGETL_DATA, about half an hour
+	rm -rf build/figures && mkdir -p build/figures
+	$(BIN)/python -m edgetl.benchmarks.real_pictures build/figures/real
+	$(BIN)/python -m edgetl.benchmarks.export_cost build/figures/export
+	$(BIN)/python -m edgetl.benchmarks.overlap build/figures/real/trashnet.edgetl
+	$(BIN)/python -m edgetl.benchmarks.device_start build/figures/real/trashnet.edgetl
 
 lint: $(STAMP)  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -226,18 +226,11 @@ def _measure_stages(
         marks.append(time.perf_counter())
         decision = decide(logits, manifest.rule)
         marks.append(time.perf_counter())
-        to_json(
-            Verdict(
-                sequence=i,
-                verdict=decision.verdict,
-                label=decision.label,
-                score=decision.score,
-                source="bench",
-                frame=i,
-                time_s=0.0,
-                latency_ms=0.0,
-            )  # fmt: skip
-        )
+        verdict = Verdict(
+            sequence=i, verdict=decision.verdict, label=decision.label, score=decision.score,
+            source="bench", frame=i, time_s=0.0, latency_ms=0.0,
+        )  # fmt: skip
+        to_json(verdict)
         marks.append(time.perf_counter())
         for name, begin, end in zip(stages, marks, marks[1:], strict=False):
             stages[name].append((end - begin) * 1000)

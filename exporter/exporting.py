@@ -102,7 +102,7 @@ def _check_pictures(run: Run, data: Path) -> None:
 
 @contextmanager
 def _work_folder(keep: Path | None) -> Iterator[Path]:
-    """A folder for intermediate files; removed afterwards unless `keep` names one, or the conversion failed."""
+    """A folder for intermediate files; removed afterwards unless `keep` names one, or an error points to a log there."""
     if keep is not None:
         with storage(keep):
             keep.mkdir(parents=True, exist_ok=True)
@@ -110,10 +110,15 @@ def _work_folder(keep: Path | None) -> Iterator[Path]:
         return
     with storage(tempfile.gettempdir()):
         folder = Path(tempfile.mkdtemp(prefix="edgetl-export-"))
+    pointed_to = False
     try:
         yield folder
+    except ExportError as error:
+        pointed_to = str(folder) in str(error)
+        raise
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not pointed_to:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _convert(run: Run, data: Path, folder: Path, reporter: Reporter) -> None:

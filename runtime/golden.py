@@ -91,7 +91,9 @@ def replay(bundle: Bundle, golden: GoldenSet, images: list[Image], interpreter: 
     info = interpreter.info
     exact, max_step, flips = 0, 0.0, []
     for picture, image in zip(golden.pictures, images, strict=True):
-        expected = picture.models[info.model]
+        expected = picture.models.get(info.model)
+        if expected is None:
+            raise BundleFormatError(f"{bundle.path}: {picture.path} has no golden answer of {info.model}; export again")
         step = _largest(interpreter.raw(image), expected.outputs)
         exact += step == 0.0
         max_step = max(max_step, step)

@@ -21,7 +21,7 @@ from edgetl.runtime.verdict import Verdict
 
 from edgetl.errors import EdgetlError, SourceError
 
-_QUEUE = 4  # frames in flight between two stages; at 720p one frame is 2.8 MB
+_QUEUE = 2  # frames waiting between two stages; at 720p each is 2.8 MB
 _RECENT = 16384  # latencies kept for the summary, so that memory does not grow with the shift
 
 STAGES = ("capture", "preprocess", "inference", "output")
@@ -72,6 +72,11 @@ def percentiles(values: deque[float] | list[float]) -> dict[str, float]:
     return {"p50_ms": float(p50), "p90_ms": float(p90), "p99_ms": float(p99), "max_ms": float(top)}
 
 
+def _text(name: str) -> str:
+    """A file's name may be any bytes; Python then holds half characters that neither JSON nor a terminal takes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 class Line:
     """One run of the loop over a source."""
 
@@ -104,7 +109,7 @@ class Line:
         try:
             self._judge_all()
         except EdgetlError as error:
-            self.failure, self.summary.error = error, str(error)
+            self.failure, self.summary.error = error, _text(str(error))
             self._fault(error)
         finally:
             self.stop()
@@ -187,8 +192,8 @@ class Line:
             verdict=kind,  # type: ignore[arg-type]
             label=label,
             score=None if score is None else round(score, 5),
-            reason=reason,
-            source=frame.name,
+            reason=None if reason is None else _text(reason),
+            source=_text(frame.name),
             frame=frame.index,
             part=frame.part,
             time_s=round(frame.time_s, 4),

@@ -82,7 +82,13 @@ class FaultTable:
             f"{len(self.rows)} rows: " + ", ".join(f"{count} {name}" for name, count in counts.items() if count) + ".",
         ]
         for letter, title in GROUPS.items():
-            lines += ["", f"## {title}", "", "| id | fault | must happen | outcome | shown by |", "|---|---|---|---|---|"]
+            lines += [
+                "",
+                f"## {title}",
+                "",
+                "| id | fault | must happen | outcome | shown by |",
+                "|---|---|---|---|---|",
+            ]
             for fault, texts in self.rows.items():
                 if fault.startswith(letter):
                     cells = [fault, *texts, outcomes[fault], _shown_by(self._tests[fault])]
@@ -101,7 +107,9 @@ def _shown_by(tests: list[str]) -> str:
     for test in tests:
         name = test.partition("[")[0]
         cases[name] = cases.get(name, 0) + 1
-    return "<br>".join(f"`{name}`" + (f" ({count} cases)" if count > 1 else "") for name, count in sorted(cases.items()))
+    return "<br>".join(
+        f"`{name}`" + (f" ({count} cases)" if count > 1 else "") for name, count in sorted(cases.items())
+    )
 
 
 class _Writer:

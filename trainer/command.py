@@ -24,12 +24,24 @@ def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
     return numbers
 
 
+def _stopped(out: Path) -> str:
+    if not (out / "weights/last.safetensors").exists():
+        return f"stopped before the first epoch; to start again, remove {out} or choose another --out"
+    return f"stopped; the best weights so far are kept; go on with: edgetl train … --out {out} --resume"
+
+
 @click.command()
 @click.option("--data", required=True, metavar="DIR", help="DIR/<class>/… or DIR/{train,val,test}/<class>/…")
 @click.option(
     "--model", required=True, metavar="NAME", help="mobilenet_v2, efficientnet_lite0, …, or a name of timm's."
 )
-@click.option("--weights", default="auto", show_default=True, metavar="auto|none|FILE", help="Pretrained weights.")
+@click.option(
+    "--weights",
+    default="auto",
+    show_default=True,
+    metavar="auto|builtin|none|FILE",
+    help="Pretrained weights: from timm's hub, from this package (drawn pictures only), none, or a file.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="RUN", help="The run folder to write.")
 @click.option("--recipe", type=click.Choice(["probe", "finetune"]), default="finetune", show_default=True)
 @click.option("--imgsz", default=224, show_default=True, help="Side of the model's input in pixels.")
@@ -64,8 +76,7 @@ def train(out: Path, resume: bool, as_json: bool, **options: Any) -> None:
         with ConsoleReporter() as reporter:
             record = train_run(settings, out, resume=resume, reporter=reporter)
     except KeyboardInterrupt as interrupt:
-        kept = "the best weights so far are kept; " if (out / "weights/best.safetensors").exists() else ""
-        click.echo(f"stopped; {kept}go on with: edgetl train … --out {out} --resume", err=True)
+        click.echo(_stopped(out), err=True)
         raise click.Abort from interrupt
     except MemoryError as error:
         raise UsageError("not enough memory; choose a smaller --batch or --imgsz") from error

@@ -44,11 +44,15 @@ class Progressing(msgspec.Struct):
     best_epoch: int = 0
     rows: list[EpochRow] = msgspec.field(default_factory=list)
 
+    def best(self) -> EpochRow:
+        """The row that counts so far."""
+        return next(r for r in self.rows if r.epoch == self.best_epoch)
+
     def better(self, row: EpochRow) -> bool:
         """Whether a row beats the best so far: balanced accuracy on val, and at a tie the smaller loss."""
         if not self.rows:
             return True
-        best = next(r for r in self.rows if r.epoch == self.best_epoch)
+        best = self.best()
         return (row.val_balanced_accuracy, -row.val_loss) > (best.val_balanced_accuracy, -best.val_loss)
 
 

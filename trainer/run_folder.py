@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import msgspec
@@ -103,11 +104,15 @@ def _plain(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def _load_state(network: torch.nn.Module, path: Path) -> None:
     try:
-        network.load_state_dict(load_file(path))
+        state = load_file(path)
+        network.load_state_dict(state)
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path}: cannot be read ({error}); train again") from error
     except RuntimeError as error:
         raise RunError(f"{path}: does not fit the model of this run ({str(error).splitlines()[0]})") from error
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise RunError(f"{path}: {name} holds a value that is not finite; train again, with a smaller --lr")
 
 
 def read_run(folder: Path) -> Run:
@@ -138,7 +143,7 @@ def write_last(folder: Path, state: Finetuning) -> None:
     tensors |= {f"average.{k}": v for k, v in _plain(state.average).items()}
     for index, values in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{k}": v.detach().cpu().contiguous() for k, v in values.items()}
-    rest = msgspec.json.encode(_Resume(state.settings, state.at)).decode()
+    rest = json.dumps(msgspec.to_builtins(_Resume(state.settings, state.at)))  # json's, since msgspec's loses a NaN
     write_file(folder / LAST, save(tensors, metadata={"resume": rest}))
 
 
@@ -148,9 +153,9 @@ def read_last(folder: Path, state: Finetuning) -> None:
 
     try:
         with safe_open(folder / LAST, "pt") as file:
-            resume = msgspec.json.decode(file.metadata()["resume"], type=_Resume)
+            resume = msgspec.convert(json.loads(file.metadata()["resume"]), _Resume)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, SafetensorError, msgspec.MsgspecError, KeyError) as error:
+    except (OSError, SafetensorError, msgspec.MsgspecError, KeyError, ValueError) as error:
         raise RunError(f"{folder / LAST}: cannot resume from it ({error}); train again without --resume") from error
     state.at = resume.at
     state.network.load_state_dict(_below("network.", tensors))

@@ -44,6 +44,8 @@ def train(settings: Settings, out: Path, *, resume: bool, reporter: Reporter) ->
     _claim(out, resume)
     torch.manual_seed(settings.seed)
     prepared = prepare(settings, reporter)
+    if resume and prepared.splits != run_folder.read_run(out).splits:
+        raise DatasetError(f"{settings.data}: its pictures changed since {out} began; train again without --resume")
     device = best_device(settings.device)
     network, source = _network(settings, prepared.data, device)
     record = _record(settings, prepared, source)
@@ -185,6 +187,8 @@ def _teach(
     state = Finetuning(network, data, settings, device)
     if resume:
         run_folder.read_last(out, state)
+        best = state.at.best()
+        record.best_epoch, record.val_balanced_accuracy = best.epoch, best.val_balanced_accuracy
 
     def keep(state: Finetuning, row: EpochRow, better: bool) -> None:
         if better:

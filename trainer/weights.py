@@ -3,39 +3,62 @@
 from __future__ import annotations
 
 import pickle
+import re
+import sys
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 import torch
-from edgetl.trainer.backbones import Backbone
+from edgetl.trainer.backbones import PLAIN_NAMES, Backbone
 from edgetl.trainer.torch_stack import import_timm
 from torch import Tensor, nn
 
 from edgetl.errors import MissingPartError, UsageError, WeightsError
 
+if sys.version_info >= (3, 11):
+    from importlib.resources.abc import Traversable
+else:
+    from importlib.abc import Traversable
+
 State = dict[str, Tensor]
+BUILTIN_END = ".safetensors"
 
 
 def load_into(net: nn.Module, backbone: Backbone, weights: str) -> str:
     """Fills `net` with the weights that `--weights` names and returns where they came from.
 
-    `auto` is timm's cache, then its hub; `none` leaves the net as it is; anything else is a file. The classifier
-    keeps its fresh values unless the file's has the same number of classes.
+    `auto` is timm's cache, then its hub; `builtin` is a file that comes with this package; `none` leaves the net as
+    it is; anything else is a file. The classifier keeps its fresh values unless the file's has as many classes.
     """
     if weights == "none":
         return "none"
     if weights == "auto":
         _fit(net, backbone, _from_hub(backbone), backbone.timm_name)
         return f"timm:{backbone.timm_name}"
+    if weights == "builtin":
+        with as_file(_builtin(backbone)) as file:
+            _fit(net, backbone, read_state(file), file.name)
+        return f"builtin:{backbone.name}"
     path = Path(weights)
     _fit(net, backbone, read_state(path), str(path))
     return path.name
 
 
+def _builtin(backbone: Backbone) -> Traversable:
+    """The packaged file for a backbone. Raises WeightsError naming the backbones that have one."""
+    folder = files("edgetl.trainer.pretraining") / "weights"
+    for name, timm_name in PLAIN_NAMES.items():
+        if timm_name == backbone.timm_name and (folder / f"{name}{BUILTIN_END}").is_file():
+            return folder / f"{name}{BUILTIN_END}"
+    names = sorted(f.name.removesuffix(BUILTIN_END) for f in folder.iterdir() if f.name.endswith(BUILTIN_END))
+    raise WeightsError(f"{backbone.name} has no builtin weights; {', '.join(names)} has; or use --weights FILE or none")
+
+
 def read_state(path: Path) -> State:
     """Tensors of a .safetensors file, or of a .pth/.pt file read with weights_only. Raises WeightsError."""
     if not path.is_file():
-        raise UsageError(f"--weights {path}: no such file; name a .safetensors or .pth file, auto, or none")
+        raise UsageError(f"--weights {path}: no such file; name a .safetensors or .pth file, auto, builtin, or none")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -54,8 +77,8 @@ def read_state(path: Path) -> State:
 
 
 def _named_global(error: Exception) -> str:
-    words = [word for word in str(error).split() if "." in word and "torch" not in word.lower()]
-    return words[0] if words else "a pickled object"
+    asked = re.search(r"GLOBAL ([\w.]*\w)", str(error))
+    return f"it asks for {asked[1]}" if asked else "or is no file of torch's"
 
 
 def _unwrapped(state: Any) -> Any:

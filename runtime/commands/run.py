@@ -69,6 +69,7 @@ def _print(summary: dict[str, Any], as_json: bool) -> None:
 @click.option("--source", required=True, help="Camera number, /dev path, video, folder, stream address, or sim:…")
 @click.option("--interpreter", default=None, help="litert, tflite-runtime or onnxruntime.  [default: the fastest here]")
 @click.option("--threads", type=click.IntRange(1, 64), default=None, help="Threads for inference.  [default: measured]")
+@click.option("--config", default=None, metavar="NAME|FILE", help="Settings of a device; the flags above overrule it.")
 @click.option("--limit", type=click.IntRange(1), default=None, help="Stop after that many frames.")
 @click.option(
     "--save",
@@ -79,7 +80,7 @@ def _print(summary: dict[str, Any], as_json: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a verdict, then a summary.")
 def run(
-    bundle: Path, source: str, interpreter: str | None, threads: int | None, limit: int | None, save: Path | None,
+    bundle: Path, source: str, interpreter: str | None, threads: int | None, config: str | None, limit: int | None, save: Path | None,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Inspect: frames in, one verdict a line out."""
@@ -89,6 +90,11 @@ def run(
     from edgetl.runtime.line import Line
     from edgetl.runtime.sources import open_source
 
+    if config is not None:
+        from edgetl.runtime.device_config import load_config
+
+        device = load_config(config)
+        interpreter, threads = interpreter or device.interpreter, threads or device.threads
     with open_bundle(bundle) as opened:
         model, _ = choose(opened, interpreter, threads)
         inspector = Inspector.of(opened, model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -38,7 +39,7 @@ def sim_data(out: Path, train_count: int, test_count: int, seed: int, as_json: b
         raise UsageError(f"{out}: not an empty folder; choose another --out")
     per_class = train_count + test_count
     shares = {"train": train_count / per_class, "test": test_count / per_class}
-    stderr = click.get_text_stream("stderr")
+    stderr = sys.stderr
     with storage(out), click.progressbar(length=len(LABELS) * per_class, label="drawing", file=stderr) as bar:
         written = write_dataset(
             out, seed=seed, pictures_per_class=per_class, splits=shares,

@@ -22,16 +22,17 @@ def open_source(address: str) -> Source:
         from edgetl.runtime.sources.video import Camera
 
         return Camera(int(address) if address.isdecimal() else address)
-    return _open_path(Path(address))
+    return _open_path(address)
 
 
-def _open_path(path: Path) -> Source:
+def _open_path(address: str) -> Source:
     from edgetl.runtime.sources.folder import PictureFolder
     from edgetl.runtime.sources.video import VideoFile
 
+    path = Path(address)
     if not path.exists():
         raise UsageError(
-            f"{redacted(str(path))}: no such file or folder; a source is a camera number, a /dev path, a video file, "
+            f"{redacted(address)}: no such file or folder; a source is a camera number, a /dev path, a video file, "
             f"a folder, an address ({', '.join(STREAMS)}) or sim:"
         )
     return PictureFolder(path) if path.is_dir() or path.suffix.lower() in SUFFIXES else VideoFile(path)

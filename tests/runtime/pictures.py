@@ -16,7 +16,9 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width: int, height: int, depth: int, colour_type: int, raw: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
+def png(
+    width: int, height: int, depth: int, colour_type: int, raw: bytes, before: bytes = b"", after: bytes = b""
+) -> bytes:
     """A PNG of raw scan lines (each led by its filter byte); `before` and `after` stand around the pixels."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
     pixels = chunk(b"IDAT", zlib.compress(raw))

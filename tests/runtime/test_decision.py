@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from edgetl.errors import ModelError
 from edgetl.runtime.decision import DecisionRule, decide, probabilities, usual_ok_labels
+
+from edgetl.errors import ModelError
 
 RULE = DecisionRule(labels=("ok", "scratch", "stain"), ok_labels=("ok",), min_score=0.6)
 
@@ -57,9 +58,7 @@ def test_number_of_outputs_must_be_the_number_of_labels(shape: tuple[int, ...]) 
 
 
 def test_temperature_softens_without_changing_the_label() -> None:
-    sharp, soft = (
-        decide(logits(4, 1, 0), DecisionRule(RULE.labels, RULE.ok_labels, 0.6, t)) for t in (1.0, 8.0)
-    )
+    sharp, soft = (decide(logits(4, 1, 0), DecisionRule(RULE.labels, RULE.ok_labels, 0.6, t)) for t in (1.0, 8.0))
     assert (sharp.verdict, soft.verdict) == ("OK", "UNKNOWN")
     assert sharp.label == soft.label
     assert probabilities(logits(2, 4), 2.0) == pytest.approx(probabilities(logits(1, 2)))

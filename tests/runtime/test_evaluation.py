@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from edgetl.errors import DatasetError
 from edgetl.runtime.dataset import sha256_of
 from edgetl.runtime.evaluation import Evaluation, check_labels, evaluate, pictures_of_split
 from edgetl.runtime.interpreters import open_interpreter
 
+from edgetl.errors import DatasetError
 from tests.runtime import pictures as pic
 from tests.runtime import tiny
 
@@ -79,7 +79,7 @@ def test_split_folder_is_used_before_the_record(tmp_path: Path) -> None:
 
 
 def test_split_without_pictures_says_what_to_do(data: Path) -> None:
-    with pytest.raises(DatasetError, match="no pictures of split 'val'.*--split all"):
+    with pytest.raises(DatasetError, match=r"no pictures of split 'val'.*--split all"):
         pictures_of_split(data, "val", {})
 
 

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from edgetl.errors import StorageError, storage
 from edgetl.runtime.files import replacing, write_file
+
+from edgetl.errors import StorageError, storage
 
 
 def test_writes_text_and_bytes_and_makes_the_folder(tmp_path: Path) -> None:
@@ -19,7 +20,7 @@ def test_writes_text_and_bytes_and_makes_the_folder(tmp_path: Path) -> None:
     assert (tmp_path / "new/deep/a.json").read_bytes() == "ä".encode()
     write_file(tmp_path / "new/deep/a.json", b"\x00")
     assert (tmp_path / "new/deep/a.json").read_bytes() == b"\x00"
-    assert os.listdir(tmp_path / "new/deep") == ["a.json"]
+    assert [p.name for p in (tmp_path / "new/deep").iterdir()] == ["a.json"]
     assert (tmp_path / "new/deep/a.json").stat().st_mode & 0o777 == 0o644
 
 
@@ -31,7 +32,7 @@ def test_failure_in_between_leaves_the_old_file_and_no_other(tmp_path: Path) -> 
         assert path.read_bytes() == b"old"
         raise KeyError
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["a.bin"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
 
 
 def test_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_full_disk_is_one_clear_error_and_the_old_file_stays(full_disk: Path) ->
     with pytest.raises(StorageError, match="the disk is full"):
         write_file(path, bytes(1 << 20))
     assert path.read_bytes() == b"old"
-    assert os.listdir(full_disk) == ["a.bin"]
+    assert [p.name for p in full_disk.iterdir()] == ["a.bin"]
 
 
 @pytest.mark.parametrize("where", ["/proc/edgetl/a.bin", "/dev/null/a.bin", "/sys/a.bin"])
@@ -68,7 +69,7 @@ def test_file_in_place_of_a_folder_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(StorageError):
         write_file(tmp_path / "folder", b"x")
-    assert sorted(os.listdir(tmp_path)) == ["a", "folder"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "folder"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO, errno.EMFILE])

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import os
 import threading
 import time
-from collections.abc import Callable, Iterable
 from collections import Counter
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
-from edgetl.errors import ModelError, SourceError
 from edgetl.runtime.inspector import Inspector
 from edgetl.runtime.interpreters import InterpreterInfo, open_interpreter
 from edgetl.runtime.line import Line, Sink, Summary, percentiles
 from edgetl.runtime.preprocess import Image
+from edgetl.runtime.sinks import JsonLines, TextLines
 from edgetl.runtime.sources import Frame
 from edgetl.runtime.verdict import Verdict
 
+from edgetl.errors import ModelError, SourceError
 from tests.runtime import tiny
 
 TFLITE = tiny.tflite()
@@ -121,7 +124,7 @@ def test_every_frame_of_a_file_is_judged_in_order_and_rightly() -> None:
     assert [(v.frame, v.source, v.time_s) for v in kept.verdicts] == [(n, f"f{n}", n / 10) for n in range(60)]
     assert (summary.frames, summary.judged, summary.dropped) == (60, 60, 0)
     assert summary.verdicts == {"OK": 20, "NG": 40, "UNKNOWN": 0, "FAULT": 0}
-    assert summary.labels == {label: 20 for label in tiny.LABELS}
+    assert summary.labels == dict.fromkeys(tiny.LABELS, 20)
     assert (summary.interpreter, summary.threads, summary.error, line.failure) == ("litert", 1, None, None)
 
 
@@ -232,6 +235,16 @@ def test_model_with_another_number_of_outputs_than_labels_gives_no_class() -> No
     assert isinstance(line.failure, ModelError)
 
 
+def test_name_that_is_no_text_does_not_end_the_run() -> None:
+    """A file's name in another encoding than the system's, as it comes from an old camera or a zip."""
+    name = os.fsdecode(b"Pr\xfcfling.png")
+    given = [Frame(0, name, tiny.plain("red"), 0.0, 0.0), Frame(1, name, None, 0.0, 0.0, fault=f"{name}: empty")]
+    out = io.StringIO()
+    _, _, kept = inspected(ListSource(given), sinks=[JsonLines(out), TextLines(out)])
+    assert [v.verdict for v in kept.verdicts] == ["NG", "FAULT"]
+    assert out.getvalue().encode().count(b"Pr\\udcfcfling.png") >= 2
+
+
 def test_frame_that_is_no_frame_ends_the_run_without_a_class() -> None:
     bad = Frame(0, "x", np.zeros((4, 4), np.uint8), time.monotonic(), 0.0)
     line, _, kept = inspected(ListSource([bad]))
@@ -321,5 +334,10 @@ def test_summary_holds_the_times_of_every_stage() -> None:
 
 
 def test_percentiles_of_known_values() -> None:
-    assert percentiles([float(n) for n in range(101)]) == {"p50_ms": 50.0, "p90_ms": 90.0, "p99_ms": 99.0, "max_ms": 100.0}
+    assert percentiles([float(n) for n in range(101)]) == {
+        "p50_ms": 50.0,
+        "p90_ms": 90.0,
+        "p99_ms": 99.0,
+        "max_ms": 100.0,
+    }
     assert percentiles([]) == {}

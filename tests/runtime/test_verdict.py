@@ -26,7 +26,7 @@ def test_line_holds_every_field_and_the_schema() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["two\nlines", "quote\"s", "Ölfleck 部品", "\x00\x1b[31m"])
+@pytest.mark.parametrize("text", ["two\nlines", 'quote"s', "Ölfleck 部品", "\x00\x1b[31m"])
 def test_any_text_stays_on_one_line_and_comes_back(text: str) -> None:
     line = to_json(verdict(verdict="FAULT", reason=text, source=text))
     assert "\n" not in line and "\x1b" not in line

@@ -89,7 +89,9 @@ def onnx(shape: tuple[int | str, ...] = (1, SIZE, SIZE, 3), dtype: str = "uint8"
     inputs = [helper.make_tensor_value_info("picture", kinds[dtype], shape)]
     results = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [shape[0], 3])]
     graph = helper.make_graph(nodes, "mean", inputs, results)
-    made: bytes = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
+    made: bytes = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8
+    ).SerializeToString()
     return made
 
 

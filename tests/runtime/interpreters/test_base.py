@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgetl.errors import ModelError
 from edgetl.runtime.interpreters.base import Quantization, check_image, check_input
+
+from edgetl.errors import ModelError
 
 INT8, UINT8, FLOAT = (np.dtype(name) for name in ("int8", "uint8", "float32"))
 
@@ -31,7 +32,19 @@ def test_raw_pixels_are_accepted(dtype: np.dtype[np.generic], scale: float, zero
 
 
 @pytest.mark.parametrize(
-    "shape", [(), (1,), (96, 96, 3), (2, 96, 96, 3), (-1, 96, 96, 3), (1, -1, -1, 3), (1, 0, 0, 3), (1, 3, 96, 96), (1, 96, 64, 3), (1, 96, 96, 1)]
+    "shape",
+    [
+        (),
+        (1,),
+        (96, 96, 3),
+        (2, 96, 96, 3),
+        (-1, 96, 96, 3),
+        (1, -1, -1, 3),
+        (1, 0, 0, 3),
+        (1, 3, 96, 96),
+        (1, 96, 64, 3),
+        (1, 96, 96, 1),
+    ],
 )
 def test_other_shapes_are_refused_with_what_was_found(shape: tuple[int, ...]) -> None:
     with pytest.raises(ModelError, match=r"m\.tflite: .*1×S×S×3, got") as caught:

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
-from edgetl.errors import ModelError, UsageError
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.interpreters import available, choose, open_named
-from edgetl.runtime.interpreters.choice import median_ms, thread_counts
+from edgetl.runtime.interpreters.choice import best_ms, thread_counts
 
+from edgetl.errors import ModelError, UsageError
 from tests.runtime import tiny
 
 pytestmark = pytest.mark.skipif("litert" not in available(), reason="needs ai-edge-litert")
@@ -95,7 +95,9 @@ def test_another_model_is_measured_for_itself(cache: Path, tiny_bundle: Path, bo
 
 
 @pytest.mark.parametrize("place", ["/proc/nowhere", "/dev/null"])
-def test_cache_that_cannot_be_written_is_tolerated(place: str, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_that_cannot_be_written_is_tolerated(
+    place: str, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", place)
     with open_bundle(tiny_bundle) as bundle:
         assert choose(bundle)[1].measured_ms
@@ -159,7 +161,7 @@ def test_wrong_names_and_missing_formats_are_told(tiny_bundle: Path, cache: Path
 
 def test_median_is_of_positive_times(tiny_bundle: Path) -> None:
     with open_bundle(tiny_bundle) as bundle:
-        assert 0 < median_ms(open_named(bundle, "litert"), runs=3) < 1000
+        assert 0 < best_ms(open_named(bundle, "litert"), runs=3) < 1000
 
 
 def test_exported_bundle_is_chosen_for(small_bundle: Path, cache: Path) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-from edgetl.errors import ModelError
 from edgetl.runtime.interpreters import Interpreter, open_interpreter
 from edgetl.runtime.preprocess import preprocess
 
+from edgetl.errors import ModelError
 from tests.runtime import pictures as pic
 from tests.runtime import tiny
 
@@ -49,7 +48,9 @@ def test_model_outside_the_contract_is_refused(shape: tuple[int | str, ...], dty
 GOOD = tiny.onnx()
 
 
-@pytest.mark.parametrize("data", [b"", b"\x08", bytes(300), GOOD[: len(GOOD) // 2], np.random.default_rng(3).bytes(2000)])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x08", bytes(300), GOOD[: len(GOOD) // 2], np.random.default_rng(3).bytes(2000)]
+)
 def test_damaged_file_is_a_model_error_on_one_line(data: bytes) -> None:
     with pytest.raises(ModelError) as caught:
         opened(data)
@@ -80,4 +81,4 @@ def test_data_outside_the_model_is_not_read(tmp_path: Path, location: str, monke
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     with pytest.raises(ModelError):
         opened(model.SerializeToString())
-    assert sorted(os.listdir(tmp_path / "here")) == ["secret.bin"]
+    assert sorted(p.name for p in (tmp_path / "here").iterdir()) == ["secret.bin"]

@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from edgetl.errors import MissingPartError, UsageError
 from edgetl.runtime.interpreters import available, open_interpreter
 from edgetl.runtime.interpreters.registry import INTERPRETERS, format_of
 
+from edgetl.errors import MissingPartError, UsageError
 from tests.runtime import tiny
 
 
@@ -31,7 +31,9 @@ def test_available_by_format() -> None:
 
 
 def test_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="unknown interpreter 'tensorrt'; choose from litert, tflite-runtime, onnxruntime"):
+    with pytest.raises(
+        UsageError, match="unknown interpreter 'tensorrt'; choose from litert, tflite-runtime, onnxruntime"
+    ):
         open_interpreter("tensorrt", b"", "m")
 
 

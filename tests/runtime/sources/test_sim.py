@@ -6,9 +6,10 @@ import time
 
 import numpy as np
 import pytest
-from edgetl.errors import UsageError
 from edgetl.runtime.sources import Frame
 from edgetl.runtime.sources.sim import SimSource
+
+from edgetl.errors import UsageError
 
 SMALL = "width=160,height=120"
 
@@ -35,7 +36,9 @@ def test_each_part_is_marked_on_one_frame() -> None:
 
 
 def test_pace_changes_the_clock_and_not_the_frames() -> None:
-    fast, real = (SimSource.from_address(f"sim:parts=1,parts_per_minute=600,pace={p},{SMALL}") for p in ("fast", "real"))
+    fast, real = (
+        SimSource.from_address(f"sim:parts=1,parts_per_minute=600,pace={p},{SMALL}") for p in ("fast", "real")
+    )
     start = time.monotonic()
     slow_frames = read_all(real)
     took = time.monotonic() - start

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from edgetl.errors import SourceError
 from edgetl.runtime.preprocess import Image
 from edgetl.runtime.sources import Frame, Source
 from edgetl.runtime.sources.video import OPEN_TIMEOUT_MS, READ_TIMEOUT_MS, Camera, VideoFile
 
+from edgetl.errors import SourceError
 from tests.runtime import tiny, videos
 from tests.runtime.servers import mjpeg_server, silent_server
 
@@ -157,9 +156,9 @@ def test_failed_and_closed_sources_leave_no_descriptor_open(tmp_path: Path) -> N
     path = videos.write(tmp_path / "a.avi", frames=3)
     (tmp_path / "b.avi").write_bytes(b"RIFF")
     VideoFile(path).close()
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
         VideoFile(path).close()
         with pytest.raises(SourceError):
             VideoFile(tmp_path / "b.avi")
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before

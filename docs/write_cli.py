@@ -1,0 +1,28 @@
+"""Writes docs/cli.md from the commands themselves: `python docs/write_cli.py`. A test fails when it is out of date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgetl.cli import COMMANDS, root
+
+
+def cli_reference() -> str:
+    """The command line reference, in Markdown."""
+    parts = ["# Command line", "", "Written by `make docs` from the commands' own help.", ""]
+    parts += ["Exit codes: 0 success, 1 a failed check, 2 wrong usage, 3 a missing optional part.", ""]
+    with click.Context(root, info_name="edgetl") as context:
+        for name in COMMANDS:
+            command = root.get_command(context, name)
+            assert command is not None
+            with click.Context(
+                command, info_name=name, parent=context, terminal_width=100, max_content_width=100
+            ) as own:
+                parts += [f"## edgetl {name}", "", "```", command.get_help(own), "```", ""]
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    (Path(__file__).parent / "cli.md").write_text(cli_reference())

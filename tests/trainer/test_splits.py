@@ -1,0 +1,145 @@
+"""A data set is divided so that nothing seen in training comes back in a test, and the same way each time."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from edgetl.errors import DatasetError
+from edgetl.runtime.dataset import list_pictures
+from edgetl.runtime.preprocess import Preprocessing
+from edgetl.trainer import store
+from edgetl.trainer.splits import Sample, divide, near_duplicate_groups
+from numpy.typing import NDArray
+
+from tests.runtime.pictures import noise, save
+
+Prints = NDArray[np.uint8]
+
+
+def samples_of(counts: dict[str, int], fixed: str | None = None) -> list[Sample]:
+    """Samples of different bytes."""
+    below = f"{fixed}/" if fixed else ""
+    return [
+        Sample(f"{below}{label}/{i}.png", label, f"{below}{label} {i}", fixed)
+        for label, count in counts.items()
+        for i in range(count)
+    ]
+
+
+def unlike(count: int) -> Prints:
+    """Thumbnails of which no two are alike."""
+    return np.random.default_rng(0).integers(0, 256, (count, 256), np.uint8)
+
+
+def divided(samples: list[Sample], prints: Prints | None = None, seed: int = 0) -> list[str]:
+    prints = unlike(len(samples)) if prints is None else prints
+    return divide(samples, near_duplicate_groups(samples, prints), seed)
+
+
+def test_every_class_gets_the_same_shares_whatever_its_size() -> None:
+    samples = samples_of({"a": 100, "b": 200, "c": 40})
+    counts = Counter(zip((s.label for s in samples), divided(samples), strict=True))
+    for label, total in (("a", 100), ("b", 200), ("c", 40)):
+        shares = {split: counts[label, split] / total for split in ("train", "val", "calibration", "test")}
+        assert shares == pytest.approx({"train": 0.65, "val": 0.12, "calibration": 0.08, "test": 0.15}, abs=0.02)
+
+
+def test_same_seed_same_split_and_another_seed_another() -> None:
+    samples = samples_of({"a": 60, "b": 60})
+    assert divided(samples, seed=3) == divided(samples, seed=3)
+    assert divided(samples, seed=3) != divided(samples, seed=4)
+
+
+def test_smallest_class_that_can_be_divided_is_in_every_split() -> None:
+    samples = samples_of({"a": 4, "b": 50})
+    splits = divided(samples)
+    assert sorted(s for s, x in zip(splits, samples, strict=True) if x.label == "a") == ["calibration", "test", "train", "val"]
+
+
+def smooth(seed: int) -> NDArray[np.uint8]:
+    """A picture of large blobs, which JPEG hardly changes."""
+    small = noise(5, 4, seed)
+    return np.asarray(cv2.resize(small, (160, 120), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def test_copies_of_real_files_stay_together(tmp_path: Path) -> None:
+    """Each picture lies there as PNG, as a byte-for-byte copy, as JPEG of two qualities, and a little brighter."""
+    for label, base in (("a", 0), ("b", 1000)):
+        for i in range(30):
+            picture = smooth(base + i)
+            first = save(tmp_path / label / f"{i}-png.png", picture)
+            shutil.copy(first, tmp_path / label / f"{i}-copy.png")
+            save(tmp_path / label / f"{i}-jpeg.jpg", picture)
+            good, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 60])
+            assert good
+            (tmp_path / label / f"{i}-small.jpg").write_bytes(data.tobytes())
+            save(tmp_path / label / f"{i}-bright.png", cv2.add(picture, 1))
+    stored = store.load(tmp_path, list_pictures(tmp_path).pictures, Preprocessing(size=64))
+    assert len(stored.samples) == 300
+    for seed in range(5):
+        where: dict[str, set[str]] = {}
+        splits = divided(stored.samples, stored.fingerprints, seed)
+        for sample, split in zip(stored.samples, splits, strict=True):
+            where.setdefault(sample.path.partition("-")[0], set()).add(split)
+        assert len(where) == 60
+        assert all(len(found) == 1 for found in where.values()), where
+        assert set.union(*where.values()) == {"train", "val", "calibration", "test"}
+
+
+@pytest.mark.parametrize(
+    ("folders", "drawn"),
+    [
+        (("train", "test"), {"val", "calibration"}),
+        (("train", "val", "test"), {"calibration"}),
+        (("train",), {"val", "calibration"}),
+    ],
+)
+def test_folders_are_respected_and_what_they_lack_comes_from_train(folders: tuple[str, ...], drawn: set[str]) -> None:
+    samples = [s for folder in folders for s in samples_of({"a": 50, "b": 50}, folder)]
+    splits = divided(samples)
+    for sample, split in zip(samples, splits, strict=True):
+        if sample.fixed != "train":
+            assert split == sample.fixed
+    from_train = {split for sample, split in zip(samples, splits, strict=True) if sample.fixed == "train"}
+    assert from_train == {"train", *drawn}
+
+
+@pytest.mark.parametrize(("count", "named"), [(1, "1 pictures (1 distinct)"), (3, "3 pictures (3 distinct)")])
+def test_too_small_class_is_named_with_its_counts(count: int, named: str) -> None:
+    with pytest.raises(DatasetError) as caught:
+        divided(samples_of({"screw": 40, "hole": count}))
+    assert "'hole'" in str(caught.value)
+    assert named in str(caught.value)
+    assert "at least 4" in str(caught.value)
+
+
+def test_class_of_copies_of_one_picture_is_too_small() -> None:
+    copies = [Sample(f"hole/{i}.png", "hole", "the same", None) for i in range(40)]
+    with pytest.raises(DatasetError, match=r"40 pictures \(1 distinct\)"):
+        divided([*samples_of({"screw": 40}), *copies])
+
+
+def test_pictures_of_one_fixture_that_all_look_alike_are_divided_all_the_same() -> None:
+    """A camera over one place: neighbours differ by less than the limit, so all of them hang together in a chain."""
+    samples = samples_of({"a": 80, "b": 80})
+    prints = np.repeat(np.arange(100, 180, dtype=np.uint8)[:, None], 256, axis=1)
+    splits = divided(samples, np.concatenate([prints, prints]))
+    for label in ("a", "b"):
+        counts = Counter(split for s, split in zip(samples, splits, strict=True) if s.label == label)
+        assert counts == {"train": 80 - 10 - 6 - 12, "val": 10, "calibration": 6, "test": 12}
+
+
+def test_many_copies_of_one_picture_stay_together_and_leave_something_for_every_split() -> None:
+    copies = [Sample(f"a/copy{i}.png", "a", "the same", None) for i in range(30)]
+    samples = [*copies, *samples_of({"a": 20, "b": 50})]
+    prints = unlike(len(samples))
+    prints[:30] = prints[0]
+    for seed in range(20):
+        splits = divided(samples, prints, seed)
+        assert len(set(splits[:30])) == 1
+        assert {split for s, split in zip(samples, splits, strict=True) if s.label == "a"} >= {"train", "val", "test", "calibration"}
