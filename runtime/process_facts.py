@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import time
 from pathlib import Path
 
@@ -15,5 +14,12 @@ def seconds_since_start() -> float:
 
 
 def peak_memory_mb() -> float:
-    """The most memory (resident set, 10^6 bytes) that this process ever held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    """The most memory (resident set, 10^6 bytes) that this process ever held.
+
+    Read from VmHWM, since getrusage's ru_maxrss is inherited through exec: a small program started by a large one
+    would report the large one's.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 import msgspec
@@ -45,8 +46,8 @@ def timm_name_of(name: str) -> str:
     timm = import_timm()
     if timm.is_model(timm_name):
         return timm_name
-    near = timm.list_models(f"*{timm_name.partition('_')[0]}*")[:5]
-    hint = f"; timm has {', '.join(near)}" if near else ""
+    near = difflib.get_close_matches(timm_name, [*PLAIN_NAMES, *timm.list_models()], n=3, cutoff=0.75)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
     raise UsageError(f"unknown model {name!r}; choose from {', '.join(PLAIN_NAMES)} or a name of timm's{hint}")
 
 
