@@ -11,6 +11,9 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+
+from edgetl import __version__
+from edgetl.errors import ModelError
 from edgetl.runtime.bundle import Bundle
 from edgetl.runtime.decision import decide
 from edgetl.runtime.golden import read_golden
@@ -21,9 +24,6 @@ from edgetl.runtime.manifest import Precision
 from edgetl.runtime.picture import decode
 from edgetl.runtime.preprocess import Image, preprocess
 from edgetl.runtime.verdict import Verdict, to_json
-
-from edgetl import __version__
-from edgetl.errors import ModelError
 
 FRAME_SIZE = (720, 1280)  # rows and columns: golden pictures are shown to the stages at a usual camera's size
 Progress = Callable[[str], None]

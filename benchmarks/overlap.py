@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
 from edgetl.benchmarks.latency import machine
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.inspector import Inspector

@@ -7,10 +7,10 @@ import zipfile
 from pathlib import Path
 
 import msgspec
-from edgetl.runtime.files import replacing
-from edgetl.runtime.manifest import MANIFEST_NAME, FileRecord, Manifest
 
 from edgetl.errors import storage
+from edgetl.runtime.files import replacing
+from edgetl.runtime.manifest import MANIFEST_NAME, FileRecord, Manifest
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip's zero: the same content gives the same bytes
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from edgetl.runtime.picture import decode, read_bytes
-from edgetl.runtime.preprocess import Preprocessing, preprocess
-from edgetl.trainer.run_folder import Run, SplitRecord
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from edgetl.errors import ExportError, storage
+from edgetl.runtime.picture import decode, read_bytes
+from edgetl.runtime.preprocess import Preprocessing, preprocess
+from edgetl.trainer.run_folder import Run, SplitRecord
 
 
 def pictures_of(run: Run, split: str, data: Path) -> list[SplitRecord]:

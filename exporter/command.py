@@ -41,6 +41,7 @@ def export(
 ) -> None:  # fmt: skip
     """Turn a run into a verified int8 bundle (TFLite and ONNX), measured against float before it is written."""
     import msgspec
+
     from edgetl.exporter.exporting import Options
     from edgetl.exporter.exporting import export as export_run
     from edgetl.trainer.progress import ConsoleReporter

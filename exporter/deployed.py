@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from edgetl.trainer.network import Network
 from torch import Tensor, nn
 
 from edgetl.errors import ExportError
+from edgetl.trainer.network import Network
 
 
 class Deployed(nn.Module):

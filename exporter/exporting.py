@@ -15,6 +15,9 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+
+from edgetl import __version__
+from edgetl.errors import ExportError, storage
 from edgetl.exporter import calibration, deployed, golden, onnx_int8, reference, tflite
 from edgetl.exporter.bundle_writer import write_bundle
 from edgetl.exporter.card import write_card
@@ -35,9 +38,6 @@ from edgetl.runtime.preprocess import preprocess
 from edgetl.trainer.judge import float_logits
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import Run, SplitRecord
-
-from edgetl import __version__
-from edgetl.errors import ExportError, storage
 
 # The models of a bundle: record, file in the work folder, interpreter that measures it here.
 INT8_TFLITE = (ModelRecord("model/int8.tflite", "tflite", "int8"), "int8.tflite", "litert")

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import cv2
 import msgspec
+
+from edgetl.errors import ExportError
 from edgetl.runtime.decision import DecisionRule, decide
 from edgetl.runtime.golden import Expected, GoldenPicture, GoldenSet, input_hash
 from edgetl.runtime.interpreters import Interpreter
 from edgetl.runtime.picture import decode, read_bytes
 from edgetl.runtime.preprocess import Image, Preprocessing, preprocess
 from edgetl.trainer.run_folder import SplitRecord
-
-from edgetl.errors import ExportError
 
 PICTURES = 12
 MAX_SIDE = 640  # px; a golden picture is a frame in its own right, so it may be smaller than the file it came from

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+
+from edgetl.errors import GateError
 from edgetl.runtime.dataset import Picture
 from edgetl.runtime.decision import DecisionRule
 from edgetl.runtime.evaluation import Evaluation, Logits, evaluate
@@ -13,8 +15,6 @@ from edgetl.runtime.manifest import Measured
 from edgetl.runtime.metrics import balanced_accuracy
 from edgetl.runtime.preprocess import Preprocessing
 from edgetl.trainer.run_folder import SplitRecord
-
-from edgetl.errors import GateError
 
 FLOAT = "float32 (torch)"
 MEASURED_SPLITS = ("val", "test")

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-from edgetl.exporter.calibration import stream
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgetl.errors import ExportError
+from edgetl.exporter.calibration import stream
 
 INPUT = "pixels"
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import cv2
 import msgspec
 import numpy as np
+
 from edgetl.runtime.preprocess import Image
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)

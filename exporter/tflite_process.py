@@ -16,6 +16,7 @@ from typing import Any
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="2", CUDA_VISIBLE_DEVICES="", TF_USE_LEGACY_KERAS="1", TF_ENABLE_ONEDNN_OPTS="0")
 
 import numpy as np
+
 from edgetl.exporter.calibration import stream
 
 # onnx2tf looks for this file in its working directory and downloads it where it is missing; it is read only when

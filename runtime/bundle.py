@@ -17,9 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from edgetl.runtime.manifest import MANIFEST_NAME, FileRecord, Manifest, ModelRecord, parse_manifest
-
 from edgetl.errors import BundleError, BundleFormatError, BundleHashError, BundleSizeError, UsageError
+from edgetl.runtime.manifest import MANIFEST_NAME, FileRecord, Manifest, ModelRecord, parse_manifest
 
 MAX_BUNDLE_BYTES = 1 << 30
 MAX_MANIFEST_BYTES = 4 << 20

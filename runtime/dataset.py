@@ -12,9 +12,9 @@ import unicodedata
 from pathlib import Path
 
 import msgspec
-from edgetl.runtime.picture import SUFFIXES, read_bytes
 
 from edgetl.errors import DatasetError, PictureError
+from edgetl.runtime.picture import SUFFIXES, read_bytes
 
 SPLIT_NAMES = ("train", "val", "test")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
-from edgetl.runtime.verdict import VerdictKind
 from numpy.typing import NDArray
 
 from edgetl.errors import ModelError
+from edgetl.runtime.verdict import VerdictKind
 
 # What the good class of an OK/NG data set is usually called; `--ok` overrules.
 USUAL_OK_NAMES = frozenset({"ok", "good", "normal", "pass", "passed", "io", "intact", "non_defective", "nondefective"})

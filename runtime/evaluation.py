@@ -7,14 +7,14 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
+
+from edgetl.errors import DatasetError, PictureError
 from edgetl.runtime.dataset import Listing, Picture, list_pictures, sha256_of
 from edgetl.runtime.decision import DecisionRule, decide
 from edgetl.runtime.metrics import Metrics, measure
 from edgetl.runtime.picture import read_picture
 from edgetl.runtime.preprocess import Image, Preprocessing, preprocess
-from numpy.typing import NDArray
-
-from edgetl.errors import DatasetError, PictureError
 
 Logits = Callable[[Image], NDArray[np.float32]]
 Progress = Callable[[int, int], None]

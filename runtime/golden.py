@@ -6,6 +6,9 @@ import hashlib
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
+
+from edgetl.errors import BundleFormatError
 from edgetl.runtime.bundle import Bundle
 from edgetl.runtime.decision import decide
 from edgetl.runtime.interpreters.base import Interpreter
@@ -13,9 +16,6 @@ from edgetl.runtime.interpreters.registry import available, open_interpreter
 from edgetl.runtime.manifest import GOLDEN_NAME, ModelRecord
 from edgetl.runtime.picture import decode
 from edgetl.runtime.preprocess import Image, preprocess
-from numpy.typing import NDArray
-
-from edgetl.errors import BundleFormatError
 
 
 class Expected(msgspec.Struct, frozen=True):

@@ -13,13 +13,13 @@ from typing import Protocol
 
 import msgspec
 import numpy as np
+
+from edgetl.errors import EdgetlError, SourceError
 from edgetl.runtime.inspector import Inspector
 from edgetl.runtime.mailbox import Mailbox
 from edgetl.runtime.preprocess import Image
 from edgetl.runtime.sources.base import Frame, Source
 from edgetl.runtime.verdict import Verdict
-
-from edgetl.errors import EdgetlError, SourceError
 
 _QUEUE = 2  # frames waiting between two stages; at 720p each is 2.8 MB
 _RECENT = 16384  # latencies kept for the summary, so that memory does not grow with the shift

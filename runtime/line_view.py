@@ -6,6 +6,7 @@ from collections import Counter, deque
 
 import cv2
 import numpy as np
+
 from edgetl.runtime.preprocess import Image
 from edgetl.runtime.verdict import Verdict
 

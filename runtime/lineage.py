@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import msgspec
-from edgetl.runtime.bundle import Bundle
-from edgetl.runtime.manifest import SPLITS_NAME
 
 from edgetl.errors import BundleFormatError
+from edgetl.runtime.bundle import Bundle
+from edgetl.runtime.manifest import SPLITS_NAME
 
 
 def recorded_splits(bundle: Bundle) -> dict[str, str]:

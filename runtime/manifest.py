@@ -6,10 +6,10 @@ import json
 from typing import Annotated, Any, Literal
 
 import msgspec
-from edgetl.runtime.decision import DecisionRule
-from edgetl.runtime.preprocess import Preprocessing
 
 from edgetl.errors import BundleFormatError, ModelError, UsageError
+from edgetl.runtime.decision import DecisionRule
+from edgetl.runtime.preprocess import Preprocessing
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"

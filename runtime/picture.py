@@ -14,9 +14,9 @@ from pathlib import Path
 import cv2
 import imagesize
 import numpy as np
-from edgetl.runtime.preprocess import Image
 
 from edgetl.errors import PictureError
+from edgetl.runtime.preprocess import Image
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 MAX_FILE_BYTES = 200_000_000  # a 100-megapixel 16-bit PNG stays below this

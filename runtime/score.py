@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+
 from edgetl.runtime.sources.base import Frame
 from edgetl.runtime.sources.sim import SimSource
 from edgetl.runtime.verdict import Verdict

@@ -8,13 +8,13 @@ from typing import TextIO
 
 import cv2
 import numpy as np
+
+from edgetl.errors import StorageError, UsageError
 from edgetl.runtime.files import replacing
 from edgetl.runtime.line_view import LineView
 from edgetl.runtime.preprocess import Image
 from edgetl.runtime.sources.base import Frame
 from edgetl.runtime.verdict import Verdict, to_json
-
-from edgetl.errors import StorageError, UsageError
 
 
 class JsonLines:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.golden import Replay, golden_inputs, read_golden, replay_all
 

@@ -6,9 +6,9 @@ import difflib
 from typing import Any
 
 import msgspec
-from edgetl.trainer.torch_stack import import_timm
 
 from edgetl.errors import UsageError
+from edgetl.trainer.torch_stack import import_timm
 
 # Plain name: timm's. The Lite nets are the TensorFlow-trained ones, since timm has weights for all five of those.
 PLAIN_NAMES = {

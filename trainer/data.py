@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import msgspec
 import numpy as np
 import torch
-from edgetl.trainer.network import pixels_of
 from numpy.typing import NDArray
 from torch import Tensor
+
+from edgetl.trainer.network import pixels_of
 
 
 class TrainingData(msgspec.Struct):

@@ -9,16 +9,16 @@ from collections.abc import Callable
 import msgspec
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from edgetl.errors import TrainingError
 from edgetl.trainer.augment import PRESETS, augment
 from edgetl.trainer.data import TrainingData, shuffled
 from edgetl.trainer.network import Network
 from edgetl.trainer.probe import balanced_of
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.settings import Settings
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-from edgetl.errors import TrainingError
 
 SMALL_SET = 2000  # pictures; below, batch-norm statistics of pretrained nets are kept, since batches tell too little
 WARM_UP = 0.1  # of all steps

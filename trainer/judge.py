@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
 from edgetl.runtime.evaluation import Logits
 from edgetl.runtime.preprocess import Image
 from edgetl.trainer.network import channels_last, pixels_of
 from edgetl.trainer.run_folder import Run
-from numpy.typing import NDArray
 
 
 def float_logits(run: Run) -> Logits:

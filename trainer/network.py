@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-from edgetl.trainer.backbones import Backbone, create
 from torch import Tensor, nn
+
+from edgetl.trainer.backbones import Backbone, create
 
 
 class Network(nn.Module):

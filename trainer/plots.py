@@ -7,11 +7,11 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from edgetl.runtime.files import replacing
-from edgetl.runtime.metrics import confusion_matrix
 from numpy.typing import NDArray
 
 from edgetl.errors import storage
+from edgetl.runtime.files import replacing
+from edgetl.runtime.metrics import confusion_matrix
 
 matplotlib.use("Agg")  # no screen is needed
 

@@ -6,12 +6,13 @@ import msgspec
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
 from edgetl.runtime.metrics import balanced_accuracy, confusion_matrix
 from edgetl.trainer.data import TrainingData
 from edgetl.trainer.network import Network
 from edgetl.trainer.progress import Reporter
-from numpy.typing import NDArray
-from torch import Tensor
 
 PENALTIES = (
     1e-1,

@@ -10,6 +10,10 @@ from pathlib import Path
 import msgspec
 import torch
 import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from edgetl.errors import RunError, UsageError
 from edgetl.runtime.decision import DecisionRule
 from edgetl.runtime.files import write_file
 from edgetl.runtime.preprocess import Preprocessing
@@ -17,10 +21,6 @@ from edgetl.trainer.backbones import describe
 from edgetl.trainer.finetune import EpochRow, Finetuning, Progressing
 from edgetl.trainer.network import Network
 from edgetl.trainer.settings import Settings
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-
-from edgetl.errors import RunError, UsageError
 
 RUN_FORMAT = 1
 BEST = Path("weights/best.safetensors")

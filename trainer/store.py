@@ -15,13 +15,13 @@ from pathlib import Path
 import cv2
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
+
+from edgetl.errors import PictureError, storage
 from edgetl.runtime.dataset import Picture
 from edgetl.runtime.picture import decode, read_bytes
 from edgetl.runtime.preprocess import Image, Preprocessing, preprocess
 from edgetl.trainer.splits import FINGERPRINT_SIDE, Sample
-from numpy.typing import NDArray
-
-from edgetl.errors import PictureError, storage
 
 Progress = Callable[[int, int], None]
 _WINDOW = 64  # pictures decoded ahead, so that memory stays bounded

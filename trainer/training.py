@@ -11,6 +11,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
+
+from edgetl import __version__
+from edgetl.errors import DatasetError, UsageError, storage
 from edgetl.runtime.dataset import Listing, list_pictures
 from edgetl.runtime.decision import DecisionRule, usual_ok_labels
 from edgetl.runtime.preprocess import Preprocessing
@@ -25,9 +28,6 @@ from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import RunRecord, SplitRecord
 from edgetl.trainer.settings import Settings
 from edgetl.trainer.splits import SPLITS, divide, near_duplicate_groups
-
-from edgetl import __version__
-from edgetl.errors import DatasetError, UsageError, storage
 
 
 class Prepared(msgspec.Struct):

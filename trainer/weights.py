@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from edgetl.trainer.backbones import PLAIN_NAMES, Backbone
-from edgetl.trainer.torch_stack import import_timm
 from torch import Tensor, nn
 
 from edgetl.errors import MissingPartError, UsageError, WeightsError
+from edgetl.trainer.backbones import PLAIN_NAMES, Backbone
+from edgetl.trainer.torch_stack import import_timm
 
 if sys.version_info >= (3, 11):
     from importlib.resources.abc import Traversable

@@ -6,10 +6,10 @@ from typing import Literal, Protocol
 
 import msgspec
 import numpy as np
-from edgetl.runtime.preprocess import Image
 from numpy.typing import NDArray
 
 from edgetl.errors import ModelError
+from edgetl.runtime.preprocess import Image
 
 Kernels = Literal["fast", "reference"]
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+
+from edgetl.errors import EdgetlError, MissingPartError, ModelError
 from edgetl.runtime.bundle import Bundle
 from edgetl.runtime.files import write_file
 from edgetl.runtime.interpreters.base import Interpreter
 from edgetl.runtime.interpreters.registry import INTERPRETERS, available, format_of, open_interpreter
 from edgetl.runtime.manifest import Precision
-
-from edgetl.errors import EdgetlError, MissingPartError, ModelError
 
 _RUNS = 12
 _WORTH_A_THREAD = 0.8  # one more thread must take the time below this share, else the cores serve other stages

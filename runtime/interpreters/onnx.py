@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from edgetl.runtime.interpreters.base import InterpreterInfo, Kernels, check_image, check_input
-from edgetl.runtime.preprocess import Image
 from numpy.typing import NDArray
 
 from edgetl.errors import ModelError
+from edgetl.runtime.interpreters.base import InterpreterInfo, Kernels, check_image, check_input
+from edgetl.runtime.preprocess import Image
 
 _DTYPES: dict[str, np.dtype[np.generic]] = {"tensor(uint8)": np.dtype(np.uint8), "tensor(float)": np.dtype(np.float32)}
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 
+from edgetl.errors import MissingPartError, UsageError
 from edgetl.runtime.interpreters.base import Interpreter, Kernels
 from edgetl.runtime.manifest import ModelFormat
-
-from edgetl.errors import MissingPartError, UsageError
 
 # name: (the module whose presence means that it is installed, the model format it reads, the extra that brings it)
 INTERPRETERS: dict[str, tuple[str, ModelFormat, str]] = {

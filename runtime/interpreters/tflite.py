@@ -7,11 +7,11 @@ import importlib.metadata
 from typing import Any
 
 import numpy as np
-from edgetl.runtime.interpreters.base import InterpreterInfo, Kernels, Quantization, check_image, check_input
-from edgetl.runtime.preprocess import Image
 from numpy.typing import NDArray
 
 from edgetl.errors import ModelError
+from edgetl.runtime.interpreters.base import InterpreterInfo, Kernels, Quantization, check_image, check_input
+from edgetl.runtime.preprocess import Image
 
 MODULES = {"litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 DISTRIBUTIONS = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}

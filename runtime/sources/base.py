@@ -6,6 +6,7 @@ import re
 from typing import Protocol
 
 import msgspec
+
 from edgetl.runtime.preprocess import Image
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from edgetl.errors import PictureError, SourceError
 from edgetl.runtime.picture import SUFFIXES, read_picture
 from edgetl.runtime.sources.base import Frame
-
-from edgetl.errors import PictureError, SourceError
 
 
 class PictureFolder:

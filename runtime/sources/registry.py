@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgetl.errors import UsageError
 from edgetl.runtime.picture import SUFFIXES
 from edgetl.runtime.sources.base import Source, redacted
-
-from edgetl.errors import UsageError
 
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "udp://", "tcp://")
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import fields
 
+from edgetl.errors import UsageError
 from edgetl.runtime.sim import Conveyor, ConveyorSettings
 from edgetl.runtime.sources.base import Frame
-
-from edgetl.errors import UsageError
 
 _NUMBERS: dict[str, type[int] | type[float]] = {
     field.name: int if "int" in str(field.type) else float for field in fields(ConveyorSettings)

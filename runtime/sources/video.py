@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 import cv2
-from edgetl.runtime.sources.base import Frame, redacted
 
 from edgetl.errors import SourceError
+from edgetl.runtime.sources.base import Frame, redacted
 
 OPEN_TIMEOUT_MS = 5000
 READ_TIMEOUT_MS = 2000

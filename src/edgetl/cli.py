@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
 import click
 
 from edgetl import __version__
-from edgetl.errors import EdgetlError, MissingPartError
+from edgetl.errors import EdgetlError, MissingPartError, StorageError
 
 # name: (module, attribute, one line for --help). Nothing here is imported until the command runs,
 # so that `edgetl --help` stays fast and a device install never touches torch.
@@ -84,18 +85,32 @@ def call(args: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except SystemExit:
+        return 0  # so ends click when the reader (`| head -1`) went away, which is no error of ours
     except (KeyboardInterrupt, click.Abort):
         click.echo("edgetl: stopped by the user", err=True)
         return 130
 
 
+def _make_streams_safe() -> None:
+    """Output may be closed (`>&-`), and a plain locale cannot show every letter: neither may end the program."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """The console script."""
+    _make_streams_safe()
     try:
         code = call()
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader (`| head -1`) went away: not an error of ours; keep the interpreter from saying so at exit.
-        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123
-        code = 0
+    except OSError as error:
+        # The reader went away, which is no error of ours, or the output's disk is full; say no more of it at exit.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        gone = isinstance(error, BrokenPipeError)
+        code = 0 if gone else _fail(StorageError(f"cannot write the output: {error.strerror}"))
     sys.exit(code)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from edgetl.runtime.preprocess import Image
-
 from tests.runtime import pictures as pic
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
+from edgetl.errors import BundleError, BundleFormatError, BundleHashError, BundleSizeError, UsageError
 from edgetl.runtime.bundle import MAX_BUNDLE_BYTES, MAX_MANIFEST_BYTES, open_bundle
 from edgetl.runtime.lineage import recorded_splits
 from edgetl.runtime.manifest import MANIFEST_NAME, Manifest
-
-from edgetl.errors import BundleError, BundleFormatError, BundleHashError, BundleSizeError, UsageError
 from tests.runtime import tiny
 
 

@@ -12,9 +12,9 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from edgetl.runtime.dataset import hashes_of, list_pictures, sha256_of
 
 from edgetl.errors import DatasetError
+from edgetl.runtime.dataset import hashes_of, list_pictures, sha256_of
 from tests.runtime import pictures as pic
 
 

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from edgetl.runtime.decision import DecisionRule, decide, probabilities, usual_ok_labels
 
 from edgetl.errors import ModelError
+from edgetl.runtime.decision import DecisionRule, decide, probabilities, usual_ok_labels
 
 RULE = DecisionRule(labels=("ok", "scratch", "stain"), ok_labels=("ok",), min_score=0.6)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+from edgetl.errors import DatasetError
 from edgetl.runtime.dataset import sha256_of
 from edgetl.runtime.evaluation import Evaluation, check_labels, evaluate, pictures_of_split
 from edgetl.runtime.interpreters import open_interpreter
-
-from edgetl.errors import DatasetError
 from tests.runtime import pictures as pic
 from tests.runtime import tiny
 

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from edgetl.runtime.files import replacing, write_file
 
 from edgetl.errors import StorageError, storage
+from edgetl.runtime.files import replacing, write_file
 
 
 def test_writes_text_and_bytes_and_makes_the_folder(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 import pytest
+
+from edgetl.errors import BundleFormatError, ModelError
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.golden import GoldenSet, golden_inputs, read_golden, replay, replay_all
 from edgetl.runtime.interpreters import available, open_named
 from edgetl.runtime.manifest import GOLDEN_NAME
 from edgetl.runtime.verification import verify
-
-from edgetl.errors import BundleFormatError, ModelError
 from tests.runtime import tiny
 
 pytestmark = pytest.mark.skipif("litert" not in available(), reason="needs ai-edge-litert")

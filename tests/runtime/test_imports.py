@@ -6,8 +6,9 @@ import pkgutil
 import subprocess
 import sys
 
-import edgetl.runtime
 import pytest
+
+import edgetl.runtime
 
 MODULES = ["edgetl.runtime", *(m.name for m in pkgutil.walk_packages(edgetl.runtime.__path__, "edgetl.runtime."))]
 HEAVY = (

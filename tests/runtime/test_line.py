@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
+
+from edgetl.errors import ModelError, SourceError
 from edgetl.runtime.inspector import Inspector
 from edgetl.runtime.interpreters import InterpreterInfo, open_interpreter
 from edgetl.runtime.line import Line, Sink, Summary, percentiles
@@ -18,8 +20,6 @@ from edgetl.runtime.preprocess import Image
 from edgetl.runtime.sinks import JsonLines, TextLines
 from edgetl.runtime.sources import Frame
 from edgetl.runtime.verdict import Verdict
-
-from edgetl.errors import ModelError, SourceError
 from tests.runtime import tiny
 
 TFLITE = tiny.tflite()

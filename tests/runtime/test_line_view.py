@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from edgetl.runtime.line_view import BAR, COLOURS, HEIGHT, STRIP, WIDTH, LineView
 from edgetl.runtime.verdict import Verdict
-
 from tests.runtime import tiny
 
 

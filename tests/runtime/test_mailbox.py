@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
-from edgetl.runtime.mailbox import Mailbox
 
 from edgetl.errors import SourceError
+from edgetl.runtime.mailbox import Mailbox
 
 
 def drained(box: Mailbox[int]) -> list[int]:

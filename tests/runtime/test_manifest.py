@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from edgetl.runtime.bundle import MAX_MANIFEST_BYTES, open_bundle
-from edgetl.runtime.manifest import FORMAT_VERSION, parse_manifest
 
 from edgetl.errors import BundleError, BundleFormatError
+from edgetl.runtime.bundle import MAX_MANIFEST_BYTES, open_bundle
+from edgetl.runtime.manifest import FORMAT_VERSION, parse_manifest
 from tests.runtime import tiny
 
 GOOD = msgspec.json.encode(tiny.manifest_of({"model/int8.tflite": b"x"}))

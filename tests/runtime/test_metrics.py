@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from edgetl.runtime.metrics import Z95, balanced_accuracy, confusion_matrix, measure, wilson
 
 LABELS = ("a", "b", "c")

@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from edgetl.runtime.picture import MAX_FILE_BYTES, decode, read_bytes, read_picture
 
 from edgetl.errors import PictureError
+from edgetl.runtime.picture import MAX_FILE_BYTES, decode, read_bytes, read_picture
 from tests.runtime import pictures as pic
 
 

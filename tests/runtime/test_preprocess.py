@@ -7,9 +7,9 @@ import hashlib
 import msgspec
 import numpy as np
 import pytest
-from edgetl.runtime.preprocess import PAD_VALUE, Image, Preprocessing, check_frame, preprocess
 
 from edgetl.errors import FrameError, UsageError
+from edgetl.runtime.preprocess import PAD_VALUE, Image, Preprocessing, check_frame, preprocess
 
 RESIZES = ("squash", "fit-shortest", "fit-longest")
 

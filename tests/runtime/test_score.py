@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from edgetl.runtime.score import LineScore, Scorer
 from edgetl.runtime.sources import Frame
 from edgetl.runtime.sources.sim import SimSource

@@ -10,12 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
+from edgetl.errors import StorageError, UsageError
 from edgetl.runtime.line_view import BAR, HEIGHT, STRIP, WIDTH
 from edgetl.runtime.sinks import JsonLines, TextLines, VideoWriter
 from edgetl.runtime.sources import Frame
 from edgetl.runtime.verdict import Verdict
-
-from edgetl.errors import StorageError, UsageError
 from tests.runtime import pictures as pic
 from tests.runtime import tiny
 

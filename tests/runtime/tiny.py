@@ -17,6 +17,7 @@ import flatbuffers
 import msgspec
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+
 from edgetl.runtime.decision import DecisionRule, decide
 from edgetl.runtime.golden import Expected, GoldenPicture, GoldenSet, input_hash
 from edgetl.runtime.interpreters import open_interpreter

@@ -14,8 +14,8 @@ from typing import Any
 
 import cv2
 import pytest
-from edgetl.runtime.preprocess import Image
 
+from edgetl.runtime.preprocess import Image
 from tests.conftest import edgetl
 from tests.runtime import pictures as pic
 from tests.runtime import tiny, videos

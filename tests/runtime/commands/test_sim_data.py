@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+
 from edgetl.runtime.dataset import list_pictures
 from edgetl.runtime.picture import read_picture
-
 from tests.conftest import edgetl
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgetl.runtime.interpreters.base import Quantization, check_image, check_input
 
 from edgetl.errors import ModelError
+from edgetl.runtime.interpreters.base import Quantization, check_image, check_input
 
 INT8, UINT8, FLOAT = (np.dtype(name) for name in ("int8", "uint8", "float32"))
 

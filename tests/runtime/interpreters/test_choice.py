@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+
+from edgetl.errors import ModelError, UsageError
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.interpreters import available, choose, open_named
 from edgetl.runtime.interpreters.choice import best_ms, thread_counts
-
-from edgetl.errors import ModelError, UsageError
 from tests.runtime import tiny
 
 pytestmark = pytest.mark.skipif("litert" not in available(), reason="needs ai-edge-litert")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgetl.runtime.interpreters import Interpreter, open_interpreter
-from edgetl.runtime.preprocess import preprocess
 
 from edgetl.errors import ModelError
+from edgetl.runtime.interpreters import Interpreter, open_interpreter
+from edgetl.runtime.preprocess import preprocess
 from tests.runtime import pictures as pic
 from tests.runtime import tiny
 

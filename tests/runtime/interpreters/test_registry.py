@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from edgetl.runtime.interpreters import available, open_interpreter
-from edgetl.runtime.interpreters.registry import INTERPRETERS, format_of
 
 from edgetl.errors import MissingPartError, UsageError
+from edgetl.runtime.interpreters import available, open_interpreter
+from edgetl.runtime.interpreters.registry import INTERPRETERS, format_of
 from tests.runtime import tiny
 
 

@@ -8,10 +8,10 @@ import sys
 
 import numpy as np
 import pytest
-from edgetl.runtime.interpreters import Interpreter, available, open_interpreter
-from edgetl.runtime.preprocess import preprocess
 
 from edgetl.errors import ModelError
+from edgetl.runtime.interpreters import Interpreter, available, open_interpreter
+from edgetl.runtime.preprocess import preprocess
 from tests.runtime import pictures as pic
 from tests.runtime import tiny
 

@@ -5,6 +5,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+
 from edgetl.runtime.sim import LABELS, Conveyor, ConveyorSettings, SimFrame
 
 

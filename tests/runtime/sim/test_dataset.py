@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from edgetl.runtime.sim import LABELS, dataset, write_dataset
 
 SMALL = {"width": 160, "height": 120}

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from edgetl.runtime.sim import LABELS, draw_picture
 
 SIZE = (320, 240)

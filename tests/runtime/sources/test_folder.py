@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from edgetl.runtime.sources import Frame
-from edgetl.runtime.sources.folder import PictureFolder
 
 from edgetl.errors import SourceError
+from edgetl.runtime.sources import Frame
+from edgetl.runtime.sources.folder import PictureFolder
 from tests.runtime import pictures as pic
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+from edgetl.errors import SourceError, UsageError
 from edgetl.runtime.sources import open_source
 from edgetl.runtime.sources.base import redacted
 from edgetl.runtime.sources.folder import PictureFolder
 from edgetl.runtime.sources.sim import SimSource
 from edgetl.runtime.sources.video import VideoFile
-
-from edgetl.errors import SourceError, UsageError
 from tests.runtime import pictures as pic
 from tests.runtime import videos
 

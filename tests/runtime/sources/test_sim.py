@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 import pytest
-from edgetl.runtime.sources import Frame
-from edgetl.runtime.sources.sim import SimSource
 
 from edgetl.errors import UsageError
+from edgetl.runtime.sources import Frame
+from edgetl.runtime.sources.sim import SimSource
 
 SMALL = "width=160,height=120"
 

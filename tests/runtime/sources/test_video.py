@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from edgetl.errors import SourceError
 from edgetl.runtime.preprocess import Image
 from edgetl.runtime.sources import Frame, Source
 from edgetl.runtime.sources.video import OPEN_TIMEOUT_MS, READ_TIMEOUT_MS, Camera, VideoFile
-
-from edgetl.errors import SourceError
 from tests.runtime import tiny, videos
 from tests.runtime.servers import mjpeg_server, silent_server
 
