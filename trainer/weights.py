@@ -63,7 +63,7 @@ def read_state(path: Path) -> State:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            state: Any = load_file(path)
+            state: Any = dict(sorted(load_file(path).items(), key=_order))
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -74,6 +74,14 @@ def read_state(path: Path) -> State:
     except Exception as error:  # torch and safetensors raise many types for a damaged file
         raise WeightsError(f"{path}: cannot be read as weights ({type(error).__name__}: {error})") from error
     return _checked(_unwrapped(state), path)
+
+
+def _order(item: tuple[str, Tensor]) -> tuple[bool, list[tuple[int, str]], int]:
+    """Sorts layers as they were defined, which safetensors does not keep: by the numbers in their names, head last."""
+    module, _, leaf = item[0].rpartition(".")
+    leaves = ("weight", "bias", "running_mean", "running_var")
+    numbered = [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", module)]
+    return module.startswith(("classifier", "fc", "head")), numbered, leaves.index(leaf) if leaf in leaves else len(leaves)
 
 
 def _named_global(error: Exception) -> str:

@@ -96,11 +96,12 @@ def run(
         device = load_config(config)
         interpreter, threads = interpreter or device.interpreter, threads or device.threads
     with open_bundle(bundle) as opened:
+        feed = open_source(source)  # before the model: a camera that is not there is known at once
+        shown = _sinks(as_json, save, feed)
         model, _ = choose(opened, interpreter, threads)
         inspector = Inspector.of(opened, model)
-    feed = open_source(source)
     first = _FirstVerdict()
-    sinks = [*_sinks(as_json, save, feed), first, *_scorers(feed, inspector)]
+    sinks = [*shown, first, *_scorers(feed, inspector)]
     line = Line(feed, inspector, sinks, limit)
     _stop_on_signals(line)
     try:

@@ -1,6 +1,9 @@
 """Writing a labelled set of training pictures to a folder."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -11,6 +14,8 @@ from .part import LABELS
 from .scene import draw_picture
 
 _QUALITY = 95
+_WORTH_A_PROCESS = 100  # pictures; about three seconds of drawing
+_Task = tuple[Path, int, str, int, int]
 
 
 def write_dataset(
@@ -27,17 +32,32 @@ def write_dataset(
 
     `splits` maps a split's name to its share of each class (shares sum to 1). `on_progress` is called with
     the pictures written so far and their total. Raises OSError when a picture cannot be written.
+    The drawing is shared among as many processes as there are cores; what comes out does not depend on it.
     """
     counts = _split_counts(pictures_per_class, splits)
-    total = pictures_per_class * len(LABELS)
+    tasks = [(*item, width, height) for item in _plan(folder, seed, counts)]
+    for parent in {task[0].parent for task in tasks}:
+        parent.mkdir(parents=True, exist_ok=True)
     done = 0
-    for target, picture_seed, label in _plan(folder, seed, counts):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _write_jpeg(target, draw_picture(picture_seed, label, width, height))
-        done += 1
+    for done, _ in enumerate(_drawn(tasks), start=1):
         if on_progress is not None:
-            on_progress(done, total)
+            on_progress(done, len(tasks))
     return done
+
+
+def _drawn(tasks: list[_Task]) -> Iterator[None]:
+    """Draws and writes each picture; a few are not worth the start of more processes."""
+    workers = min(len(os.sched_getaffinity(0)), len(tasks) // _WORTH_A_PROCESS)
+    if workers < 2:
+        yield from map(_draw_one, tasks)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_draw_one, tasks, chunksize=8)
+
+
+def _draw_one(task: _Task) -> None:
+    target, seed, label, width, height = task
+    _write_jpeg(target, draw_picture(seed, label, width, height))
 
 
 def _split_counts(pictures: int, splits: Mapping[str, float] | None) -> dict[str, int]:
