@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
+import math
 import shutil
 import tempfile
 import time
@@ -17,7 +18,7 @@ import msgspec
 import numpy as np
 
 from edgetl import __version__
-from edgetl.errors import ExportError, storage
+from edgetl.errors import ExportError, UsageError, storage
 from edgetl.exporter import calibration, deployed, golden, onnx_int8, reference, tflite
 from edgetl.exporter.bundle_writer import write_bundle
 from edgetl.exporter.card import write_card
@@ -55,6 +56,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     min_score: float = 0.5
     with_float: bool = True
     keep: Path | None = None
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.max_drop):  # no loss is larger than NaN, so the gate would never shut
+            raise UsageError("--max-drop nan: not a number of points")
+        if not 0 <= self.min_score <= 1:
+            raise UsageError(f"--min-score {self.min_score}: not a probability from 0 to 1")
 
 
 def export(run: Run, options: Options, reporter: Reporter) -> Manifest:

@@ -31,7 +31,18 @@ class Augmentation(msgspec.Struct, frozen=True):
 
 PRESETS = {
     "none": Augmentation(False, False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    "part": Augmentation(flip_horizontal=False, rotate_deg=6.0, shift=0.04, scale=0.06),
+    # A fixed camera in a cell with its own light: what changes there is little, and fine scratches must survive it.
+    "part": Augmentation(
+        flip_horizontal=False,
+        rotate_deg=3.0,
+        shift=0.02,
+        scale=0.03,
+        brightness=0.10,
+        contrast=0.10,
+        colour=0.02,
+        blur=0.0,
+        noise=2.0,
+    ),
     "texture": Augmentation(flip_vertical=True, rotate_deg=180.0),
     "natural": Augmentation(rotate_deg=12.0, shift=0.08, scale=0.15, brightness=0.25, contrast=0.25),
 }

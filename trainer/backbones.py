@@ -23,6 +23,7 @@ PLAIN_NAMES = {
     "efficientnet_lite3": "tf_efficientnet_lite3",
     "efficientnet_lite4": "tf_efficientnet_lite4",
     "efficientnet_b0": "efficientnet_b0",
+    "resnet_tiny": "test_resnet",
     "resnet18": "resnet18",
     "resnet50": "resnet50",
 }

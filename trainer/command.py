@@ -39,7 +39,7 @@ def _stopped(out: Path) -> str:
     "--weights",
     default="auto",
     show_default=True,
-    metavar="auto|builtin|none|FILE",
+    metavar="auto|none|FILE",
     help="Pretrained weights: from timm's hub, from this package (drawn pictures only), none, or a file.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="RUN", help="The run folder to write.")

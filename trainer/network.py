@@ -7,6 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from edgetl.errors import UsageError
 from edgetl.trainer.backbones import Backbone, create
 
 
@@ -54,7 +55,11 @@ def channels_last(network: Network) -> Network:
 def best_device(wanted: str = "auto") -> torch.device:
     """The device to train on: CUDA, then MPS, then the CPU, or the one that was asked for."""
     if wanted != "auto":
-        return torch.device(wanted)
+        try:
+            return torch.zeros(1, device=wanted).device
+        except (RuntimeError, AssertionError) as error:  # an unknown name, or a build of torch without it
+            reason = str(error).splitlines()[0]
+            raise UsageError(f"--device {wanted}: not available here ({reason}); use auto or cpu") from error
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():

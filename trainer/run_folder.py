@@ -155,7 +155,7 @@ def read_last(folder: Path, state: Finetuning) -> None:
         with safe_open(folder / LAST, "pt") as file:
             resume = msgspec.convert(json.loads(file.metadata()["resume"]), _Resume)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, SafetensorError, msgspec.MsgspecError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{folder / LAST}: cannot resume from it ({error}); train again without --resume") from error
     state.at = resume.at
     state.network.load_state_dict(_below("network.", tensors))

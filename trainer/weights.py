@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pickle
 import re
-import sys
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -13,52 +11,32 @@ import torch
 from torch import Tensor, nn
 
 from edgetl.errors import MissingPartError, UsageError, WeightsError
-from edgetl.trainer.backbones import PLAIN_NAMES, Backbone
+from edgetl.trainer.backbones import Backbone
 from edgetl.trainer.torch_stack import import_timm
 
-if sys.version_info >= (3, 11):
-    from importlib.resources.abc import Traversable
-else:
-    from importlib.abc import Traversable
-
 State = dict[str, Tensor]
-BUILTIN_END = ".safetensors"
 
 
 def load_into(net: nn.Module, backbone: Backbone, weights: str) -> str:
     """Fills `net` with the weights that `--weights` names and returns where they came from.
 
-    `auto` is timm's cache, then its hub; `builtin` is a file that comes with this package; `none` leaves the net as
-    it is; anything else is a file. The classifier keeps its fresh values unless the file's has as many classes.
+    `auto` is timm's cache, then its hub; `none` leaves the net as it is; anything else is a file. The classifier
+    keeps its fresh values unless the file's has as many classes.
     """
     if weights == "none":
         return "none"
     if weights == "auto":
         _fit(net, backbone, _from_hub(backbone), backbone.timm_name)
         return f"timm:{backbone.timm_name}"
-    if weights == "builtin":
-        with as_file(_builtin(backbone)) as file:
-            _fit(net, backbone, read_state(file), file.name)
-        return f"builtin:{backbone.name}"
     path = Path(weights)
     _fit(net, backbone, read_state(path), str(path))
     return path.name
 
 
-def _builtin(backbone: Backbone) -> Traversable:
-    """The packaged file for a backbone. Raises WeightsError naming the backbones that have one."""
-    folder = files("edgetl.trainer.pretraining") / "weights"
-    for name, timm_name in PLAIN_NAMES.items():
-        if timm_name == backbone.timm_name and (folder / f"{name}{BUILTIN_END}").is_file():
-            return folder / f"{name}{BUILTIN_END}"
-    names = sorted(f.name.removesuffix(BUILTIN_END) for f in folder.iterdir() if f.name.endswith(BUILTIN_END))
-    raise WeightsError(f"{backbone.name} has no builtin weights; {', '.join(names)} has; or use --weights FILE or none")
-
-
 def read_state(path: Path) -> State:
     """Tensors of a .safetensors file, or of a .pth/.pt file read with weights_only. Raises WeightsError."""
     if not path.is_file():
-        raise UsageError(f"--weights {path}: no such file; name a .safetensors or .pth file, auto, builtin, or none")
+        raise UsageError(f"--weights {path}: no such file; name a .safetensors or .pth file, auto, or none")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -81,7 +59,11 @@ def _order(item: tuple[str, Tensor]) -> tuple[bool, list[tuple[int, str]], int]:
     module, _, leaf = item[0].rpartition(".")
     leaves = ("weight", "bias", "running_mean", "running_var")
     numbered = [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", module)]
-    return module.startswith(("classifier", "fc", "head")), numbered, leaves.index(leaf) if leaf in leaves else len(leaves)
+    return (
+        module.startswith(("classifier", "fc", "head")),
+        numbered,
+        leaves.index(leaf) if leaf in leaves else len(leaves),
+    )
 
 
 def _named_global(error: Exception) -> str:

@@ -41,7 +41,7 @@ def damage(canvas: Canvas, part: Part) -> None:
 
 
 def _scratch(canvas: Canvas, rng: np.random.Generator) -> None:
-    strength = float(rng.uniform(0.85, 1.0))
+    strength = float(rng.uniform(0.92, 1.0))
     for _ in range(1 + int(rng.random() < 0.35)):
         _score(canvas, rng, strength)
         strength *= float(rng.uniform(0.6, 0.95))
@@ -155,7 +155,7 @@ def _stain(canvas: Canvas, rng: np.random.Generator) -> None:
     angle = float(rng.uniform(0.0, 2.0 * np.pi))
     place = float(rng.uniform(0.5 * (BORE + HUB) + 0.1, BOLT_CIRCLE + 0.12))
     size = float(rng.uniform(0.24, 0.40))
-    strength = float(rng.uniform(0.95, 1.5))
+    strength = float(rng.uniform(1.3, 1.8))
     x, y = place * float(np.cos(angle)), place * float(np.sin(angle))
     where = canvas.region(x, y, 1.9 * size)
     u, v = canvas.x[where] - x, canvas.y[where] - y

@@ -39,6 +39,10 @@ class Part:
     defect_seed: int
 
 
+# The belt's nests hold parts by their holes: this far (radians) they can still turn.
+INDEXED = 0.10
+
+
 def check_label(label: str) -> str:
     if label not in LABELS:
         raise ValueError(f"label: {label!r} is not one of {', '.join(LABELS)}")
@@ -51,11 +55,11 @@ def random_part(rng: np.random.Generator, label: str) -> Part:
     shade = float(rng.normal(1.0, 0.03))
     return Part(
         label=check_label(label),
-        rotation=float(rng.uniform(0.0, 2.0 * np.pi)),
+        rotation=float(rng.uniform(-INDEXED, INDEXED)),
         size=float(np.clip(rng.normal(1.0, 0.008), 0.98, 1.02)),
-        drift=float(rng.uniform(-0.035, 0.035)),
+        drift=float(rng.uniform(-0.02, 0.02)),
         tint=(shade * (0.99 - warmth), shade * 0.985, shade * (0.965 + warmth)),
-        finish=float(rng.uniform(0.6, 1.3)),
+        finish=float(rng.uniform(0.5, 0.95)),
         surface_seed=int(rng.integers(2**31)),
         defect_seed=int(rng.integers(2**31)),
     )

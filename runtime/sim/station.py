@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# The lamp's usual direction (radians): a cell is set up once, then its light only ages and gets knocked a little.
+LAMP = -0.7
+
 
 @dataclass(frozen=True)
 class Station:
@@ -37,19 +40,19 @@ def _lamp_colour(rng: np.random.Generator) -> tuple[float, float, float]:
 
 
 def _belt_colour(rng: np.random.Generator) -> tuple[float, float, float]:
-    level = float(rng.uniform(42.0, 60.0))
-    hue = ((1.03, 1.0, 0.97), (1.0, 1.07, 0.93), (1.12, 1.02, 0.92))[int(rng.integers(3))]
+    level = float(rng.uniform(44.0, 56.0))
+    hue = (1.10, 1.02, 0.93)
     return (level * hue[0], level * hue[1], level * hue[2])
 
 
 def random_station(rng: np.random.Generator) -> Station:
-    azimuth = float(rng.uniform(0.0, 2.0 * np.pi))
+    azimuth = LAMP + float(rng.normal(0.0, 0.12))
     return Station(
         azimuth=azimuth,
-        tilt=float(rng.uniform(0.24, 0.36)),
-        key=float(rng.uniform(0.85, 1.15)),
-        fill=float(rng.uniform(0.14, 0.34)),
-        fill_azimuth=azimuth + float(rng.uniform(0.9, 2.2)),
+        tilt=float(rng.uniform(0.27, 0.33)),
+        key=float(rng.uniform(0.9, 1.1)),
+        fill=float(rng.uniform(0.2, 0.28)),
+        fill_azimuth=azimuth + float(rng.uniform(1.4, 1.7)),
         ambient=float(rng.uniform(0.125, 0.175)),
         exposure=float(rng.uniform(0.82, 1.2)),
         colour=_lamp_colour(rng),

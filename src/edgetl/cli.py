@@ -17,7 +17,6 @@ from edgetl.errors import EdgetlError, MissingPartError, StorageError
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("edgetl.demo", "demo", "The whole job on a drawn part: data, training, int8, bundle, a moving line."),
     "train": ("edgetl.trainer.command", "train", "Train a model from class folders."),
-    "pretrain": ("edgetl.trainer.pretraining.command", "pretrain", "Pretrain a backbone on drawn pictures, without downloads."),
     "evaluate": ("edgetl.evaluate", "evaluate", "Accuracy of a run or a bundle on labelled pictures."),
     "export": ("edgetl.exporter.command", "export", "Turn a run into a verified int8 bundle."),
     "verify": ("edgetl.runtime.commands.verify", "verify", "Check a bundle: hashes, format, golden set."),

@@ -9,13 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from edgetl.errors import DatasetError
 from edgetl.runtime.dataset import list_pictures
 from edgetl.runtime.preprocess import Preprocessing
 from edgetl.trainer import store
 from edgetl.trainer.splits import Sample, divide, near_duplicate_groups
-from numpy.typing import NDArray
-
 from tests.runtime.pictures import noise, save
 
 Prints = NDArray[np.uint8]
@@ -58,7 +58,12 @@ def test_same_seed_same_split_and_another_seed_another() -> None:
 def test_smallest_class_that_can_be_divided_is_in_every_split() -> None:
     samples = samples_of({"a": 4, "b": 50})
     splits = divided(samples)
-    assert sorted(s for s, x in zip(splits, samples, strict=True) if x.label == "a") == ["calibration", "test", "train", "val"]
+    assert sorted(s for s, x in zip(splits, samples, strict=True) if x.label == "a") == [
+        "calibration",
+        "test",
+        "train",
+        "val",
+    ]
 
 
 def smooth(seed: int) -> NDArray[np.uint8]:
@@ -142,4 +147,9 @@ def test_many_copies_of_one_picture_stay_together_and_leave_something_for_every_
     for seed in range(20):
         splits = divided(samples, prints, seed)
         assert len(set(splits[:30])) == 1
-        assert {split for s, split in zip(samples, splits, strict=True) if s.label == "a"} >= {"train", "val", "test", "calibration"}
+        assert {split for s, split in zip(samples, splits, strict=True) if s.label == "a"} >= {
+            "train",
+            "val",
+            "test",
+            "calibration",
+        }

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+
 from edgetl.errors import StorageError
 from edgetl.runtime.dataset import Picture, list_pictures
 from edgetl.runtime.picture import read_picture
 from edgetl.runtime.preprocess import Preprocessing, preprocess
 from edgetl.trainer import store
-
 from tests.runtime.pictures import jpeg, noise, save
 
 
@@ -29,7 +28,11 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(
     "how",
-    [Preprocessing(size=48), Preprocessing(size=32, resize="fit-longest", region=(0.1, 0.2, 0.9, 1.0)), Preprocessing(size=40, colour="grey")],
+    [
+        Preprocessing(size=48),
+        Preprocessing(size=32, resize="fit-longest", region=(0.1, 0.2, 0.9, 1.0)),
+        Preprocessing(size=40, colour="grey"),
+    ],
 )
 def test_array_holds_what_the_preprocessing_makes_of_each_file(tmp_path: Path, how: Preprocessing) -> None:
     for i in range(70):  # more than are decoded ahead
@@ -37,7 +40,9 @@ def test_array_holds_what_the_preprocessing_makes_of_each_file(tmp_path: Path, h
     listing = list_pictures(tmp_path)
     told: list[tuple[int, int]] = []
     stored = store.load(tmp_path, listing.pictures, how, lambda *progress: told.append(progress))
-    assert [(s.path, s.label, s.fixed) for s in stored.samples] == [(p.path, p.label, p.split) for p in listing.pictures]
+    assert [(s.path, s.label, s.fixed) for s in stored.samples] == [
+        (p.path, p.label, p.split) for p in listing.pictures
+    ]
     assert stored.passed_over == {}
     assert isinstance(stored.images, np.memmap)
     assert stored.images.shape == (70, how.size, how.size, 3)
@@ -75,11 +80,13 @@ def test_nothing_readable_gives_an_empty_array(tmp_path: Path) -> None:
 def test_scratch_file_has_no_name_so_nothing_can_be_left_behind(tmp_path: Path, temporary: Path) -> None:
     save(tmp_path / "a.png", noise())
     stored = store.load(tmp_path, [Picture("a.png", "a", None)], Preprocessing(size=32))
-    assert os.listdir(temporary) == []
+    assert list(temporary.iterdir()) == []
     assert stored.images.any()  # and yet it can be read
 
 
-def test_full_disk_is_met_before_anything_is_decoded(tmp_path: Path, full_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_met_before_anything_is_decoded(
+    tmp_path: Path, full_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(full_disk))
     pictures = [Picture(f"{i}.png", "a", None) for i in range(100)]
     with pytest.raises(StorageError, match="the disk is full"):

@@ -1,0 +1,504 @@
+"""A run from class folders to a run folder, broken off, gone on with, and done again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from edgetl.errors import DatasetError, RunError, UsageError
+from edgetl.runtime.dataset import sha256_of
+from edgetl.trainer.progress import SilentReporter
+from edgetl.trainer.run_folder import BEST, LAST, Run, RunRecord, read_run
+from edgetl.trainer.settings import Settings
+from edgetl.trainer.training import train
+from tests.cli.calling import call, refused
+from tests.runtime.pictures import noise, save
+
+FILES = {
+    "args.yaml",
+    "results.csv",
+    "metrics.json",
+    "splits.json",
+    "curves.png",
+    "confusion_val.png",
+    str(BEST),
+    str(LAST),
+}
+
+
+def files_below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def rows_of(run: Path) -> list[dict[str, str]]:
+    with (run / "results.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def timeless(run: Path) -> list[dict[str, str]]:
+    """The rows without the seconds that each took, the only figure that is not the same twice."""
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows_of(run)]
+
+
+@pytest.fixture(scope="session")
+def few_pictures(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two of the drawn classes, eight pictures each, in an unsplit folder."""
+    folder = tmp_path_factory.mktemp("few") / "parts"
+    for label in ("ok", "stain"):
+        for path in sorted((small_data / "train" / label).iterdir())[:8]:
+            (folder / label).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / label)
+    return folder
+
+
+def tiny(data: Path, **changes: object) -> Settings:
+    """The smallest run there is."""
+    plain = {
+        "data": str(data),
+        "model": "mobilenet_v2_050",
+        "weights": "none",
+        "imgsz": 32,
+        "epochs": 1,
+        "batch": 8,
+        "device": "cpu",
+    }
+    return Settings(**{**plain, **changes})  # type: ignore[arg-type]
+
+
+def trained(settings: Settings, out: Path) -> RunRecord:
+    return train(settings, out, resume=False, reporter=SilentReporter())
+
+
+def test_run_folder_holds_what_the_contract_names_and_nothing_else(small_run: Path) -> None:
+    assert files_below(small_run) == FILES
+    for path in small_run.rglob("*"):
+        if path.is_file():
+            head = path.read_bytes()[:2]
+            assert head not in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), (
+                f"{path} looks like a pickle"
+            )
+    for picture in ("curves.png", "confusion_val.png"):
+        assert (small_run / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_record_says_what_happened(small_run: Path, small_data: Path) -> None:
+    run = read_run(small_run)
+    rows = rows_of(small_run)
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert run.record.complete
+    assert run.record.rule.labels == tuple(sorted(p.name for p in (small_data / "train").iterdir()))
+    assert run.record.rule.ok_labels == ("ok",)
+    assert run.record.preprocessing.size == 64
+    best = rows[run.record.best_epoch]
+    assert float(best["val_balanced_accuracy"]) == pytest.approx(run.record.val_balanced_accuracy, abs=1e-5)
+    assert run.record.val_balanced_accuracy == max(round(float(row["val_balanced_accuracy"]), 6) for row in rows)
+    assert run.record.pictures == {
+        split: sum(s.split == split for s in run.splits) for split in ("train", "val", "calibration", "test")
+    }
+    assert run.settings.data == str(small_data) and run.settings.epochs == 2
+
+
+def test_recorded_splits_are_the_files_and_share_no_picture(small_run: Path, small_data: Path) -> None:
+    run = read_run(small_run)
+    by_split: dict[str, set[str]] = {}
+    for record in run.splits:
+        assert sha256_of(small_data / record.path) == record.sha256
+        by_split.setdefault(record.split, set()).add(record.sha256)
+    assert set(by_split) == {"train", "val", "calibration", "test"}
+    for one, other in combinations(by_split, 2):
+        assert by_split[one].isdisjoint(by_split[other])
+    in_test = {p.relative_to(small_data).as_posix() for p in (small_data / "test").rglob("*.jpg")}
+    assert {s.path for s in run.splits if s.split == "test"} == in_test
+    assert len(run.splits) == 100
+
+
+def test_best_weights_give_the_accuracy_that_is_recorded(small_run: Path, small_data: Path) -> None:
+    answer = call(
+        "evaluate", small_run, "--data", _val_alone(read_run(small_run), small_data), "--split", "val", "--json"
+    )
+    assert answer.code == 0, answer.err
+    assert json.loads(answer.out)["balanced_accuracy"] == pytest.approx(
+        read_run(small_run).record.val_balanced_accuracy, abs=1e-5
+    )
+
+
+def _val_alone(run: Run, data: Path) -> Path:
+    """A folder of links to the run's val pictures."""
+    folder = run.folder.parent / "val-alone"
+    for record in run.splits:
+        if record.split == "val" and not (target := folder / record.label / Path(record.path).name).exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(data / record.path)
+    return folder
+
+
+def test_same_seed_gives_the_same_bytes_and_another_seed_others(few_pictures: Path, tmp_path: Path) -> None:
+    for name, seed in (("one", 3), ("same", 3), ("other", 4)):
+        torch.manual_seed(hash(name) % 1000)  # what went before must not matter
+        trained(tiny(few_pictures, seed=seed, augmentation="texture"), tmp_path / name)
+    one, same, other = ((tmp_path / name / BEST).read_bytes() for name in ("one", "same", "other"))
+    assert one == same
+    assert one != other
+    assert (tmp_path / "one/splits.json").read_bytes() == (tmp_path / "same/splits.json").read_bytes()
+
+
+class BreaksOff(SilentReporter):
+    """Presses Ctrl-C when a step of that name begins."""
+
+    def __init__(self, at: str) -> None:
+        self.at = at
+
+    def begin(self, what: str, total: int) -> None:
+        if what == self.at:
+            raise KeyboardInterrupt
+
+
+def test_run_that_was_broken_off_and_gone_on_with_is_the_run_in_one_go(few_pictures: Path, tmp_path: Path) -> None:
+    """To the bit: optimizer, averaged weights, schedule and random numbers all go on where they stood."""
+    settings = tiny(few_pictures, epochs=4, patience=4)
+    whole = trained(settings, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, tmp_path / "two", resume=False, reporter=BreaksOff("epoch 3/4"))
+    half = read_run(tmp_path / "two")
+    assert not half.record.complete
+    assert len(rows_of(tmp_path / "two")) == 3
+    half.network()  # the best weights so far can be used
+    record = train(settings, tmp_path / "two", resume=True, reporter=SilentReporter())
+    assert (tmp_path / "two" / BEST).read_bytes() == (tmp_path / "whole" / BEST).read_bytes()
+    last, other = (load_file(tmp_path / name / LAST) for name in ("two", "whole"))
+    assert last.keys() == other.keys()
+    assert all(torch.equal(last[name], other[name]) for name in last)
+    timeless = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in rows_of(tmp_path / n)] for n in ("two", "whole")
+    ]
+    assert timeless[0] == timeless[1]
+    assert (record.best_epoch, record.val_balanced_accuracy) == (whole.best_epoch, whole.val_balanced_accuracy)
+    assert read_run(tmp_path / "two").record.complete
+
+
+def test_best_epoch_before_the_break_is_still_known_after_it(few_pictures: Path, tmp_path: Path) -> None:
+    """Going on brings nothing better here: it was the last epoch already."""
+    before = trained(tiny(few_pictures, epochs=2), tmp_path / "run")
+    after = train(read_run(tmp_path / "run").settings, tmp_path / "run", resume=True, reporter=SilentReporter())
+    assert (after.best_epoch, after.val_balanced_accuracy) == (before.best_epoch, before.val_balanced_accuracy)
+
+
+def test_resume_with_other_pictures_is_refused(few_pictures: Path, tmp_path: Path) -> None:
+    """Else a picture that was tested could now be trained on."""
+    data = tmp_path / "data"
+    shutil.copytree(few_pictures, data)
+    trained(tiny(data), tmp_path / "run")
+    save(data / "ok" / "another.png", noise())
+    with pytest.raises(DatasetError, match="changed since"):
+        train(tiny(data), tmp_path / "run", resume=True, reporter=SilentReporter())
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_best_and_resume_completes(few_pictures: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ["train", "--data", few_pictures, "--model", "mobilenet_v2_050", "--weights", "none", "--imgsz", 32, "--epochs", 12,
+             "--patience", 12, "--batch", 8, "--out", run]  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgetl", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not ((run / "results.csv").exists() and len(rows_of(run)) >= 3):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert re.search(
+        rf"best weights so far are kept; go on with: edgetl train .*--out {re.escape(str(run))} --resume", said
+    ), said
+    before = timeless(run)
+    assert 3 <= len(rows_of(run)) < 13
+    assert not read_run(run).record.complete
+    assert read_run(run).network()
+    answer = call(*words, "--resume", "--json")
+    assert answer.code == 0, answer.err
+    assert timeless(run)[: len(before)] == before
+    assert [row["epoch"] for row in rows_of(run)] == [str(n) for n in range(13)]
+    assert files_below(run) == FILES
+    assert json.loads(answer.out)["best_epoch"] == read_run(run).record.best_epoch
+
+
+def test_ctrl_c_before_the_first_epoch_does_not_promise_a_resume(
+    few_pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgetl.trainer.progress.ConsoleReporter.begin", BreaksOff("decoding").begin.__func__)  # type: ignore[attr-defined]
+    monkeypatch.setattr("edgetl.trainer.progress.ConsoleReporter.at", "decoding", raising=False)
+    answer = call(
+        "train", "--data", few_pictures, "--model", "mobilenet_v2_050", "--weights", "none", "--out", tmp_path / "run"
+    )
+    assert answer.code == 130
+    assert "stopped before the first epoch" in answer.err
+    assert "--resume" not in answer.err
+
+
+@pytest.mark.parametrize("what", ["file", "run"])
+def test_out_that_is_not_empty_is_refused_and_left_alone(
+    few_pictures: Path, small_run: Path, tmp_path: Path, what: str
+) -> None:
+    out = small_run if what == "run" else tmp_path
+    (tmp_path / "notes.txt").write_text("mine")
+    before = {name: (out / name).read_bytes() for name in files_below(out)}
+    answer = call("train", "--data", few_pictures, "--model", "mobilenet_v2_050", "--weights", "none", "--out", out)
+    refused(answer, 2, "E_USAGE", "not empty", "--resume")
+    assert {name: (out / name).read_bytes() for name in files_below(out)} == before
+
+
+def test_out_below_a_file_is_refused(few_pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    answer = call(
+        "train",
+        "--data",
+        few_pictures,
+        "--model",
+        "mobilenet_v2_050",
+        "--weights",
+        "none",
+        "--out",
+        tmp_path / "file/run",
+    )
+    refused(answer, 1, "E_STORAGE", "a part of the path is a file")
+
+
+def test_resume_of_nothing_is_refused(few_pictures: Path, tmp_path: Path) -> None:
+    words = ("train", "--data", few_pictures, "--model", "mobilenet_v2_050", "--weights", "none", "--resume", "--out")
+    refused(call(*words, tmp_path / "run"), 2, "E_USAGE", "not a run folder")
+    trained(tiny(few_pictures, recipe="probe"), tmp_path / "probe")
+    refused(call(*words, tmp_path / "probe"), 2, "E_USAGE", "nothing to resume")
+
+
+@pytest.mark.parametrize("damage", ["cut", "another net", "no state"])
+def test_resume_from_a_damaged_state_is_refused(few_pictures: Path, tmp_path: Path, damage: str) -> None:
+    run = tmp_path / "run"
+    trained(tiny(few_pictures), run)
+    last = run / LAST
+    if damage == "cut":
+        last.write_bytes(last.read_bytes()[:-1000])
+    elif damage == "no state":
+        save_file(load_file(last), last)
+    else:
+        save_file(load_file(last), last, metadata={"resume": "{"})
+    with pytest.raises(RunError, match="cannot resume from it"):
+        train(tiny(few_pictures), run, resume=True, reporter=SilentReporter())
+
+
+def test_wrong_ok_label_is_refused_before_anything_is_decoded(few_pictures: Path, tmp_path: Path) -> None:
+    answer = call(
+        "train",
+        "--data",
+        few_pictures,
+        "--model",
+        "mobilenet_v2_050",
+        "--weights",
+        "none",
+        "--ok",
+        "goood",
+        "--out",
+        tmp_path / "run",
+    )
+    refused(answer, 2, "E_USAGE", "--ok goood", "ok, stain")
+    assert len(answer.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("rate", ["9", "1e-30"])
+def test_extreme_learning_rate_ends_in_a_run_or_in_one_line(few_pictures: Path, tmp_path: Path, rate: str) -> None:
+    answer = call("train", "--data", few_pictures, "--model", "mobilenet_v2_050", "--weights", "none", "--imgsz", 32, "--epochs", 3,
+                  "--batch", 4, "--lr", rate, "--out", tmp_path / "run")  # fmt: skip
+    assert "Traceback" not in answer.err
+    if answer.code != 0:
+        refused(answer, 1, "E_TRAINING", "smaller --lr")
+    assert read_run(tmp_path / "run").network()
+
+
+def test_loss_that_is_no_number_stops_the_run_with_its_place(few_pictures: Path, tmp_path: Path) -> None:
+    """Weights that are finite, but so large that what comes out of the net is not."""
+    from edgetl.trainer.backbones import describe
+    from edgetl.trainer.network import Network
+
+    state = Network(describe("mobilenet_v2_050"), 2, 32).net.state_dict()
+    state["blocks.3.0.conv_pw.weight"] = torch.full_like(state["blocks.3.0.conv_pw.weight"], 3e38)
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, tmp_path / "huge.safetensors")
+    answer = call("train", "--data", few_pictures, "--model", "mobilenet_v2_050", "--weights", tmp_path / "huge.safetensors",
+                  "--imgsz", 32, "--epochs", 2, "--batch", 8, "--out", tmp_path / "run")  # fmt: skip
+    refused(answer, 1, "E_TRAINING", "the loss is not a number at step")
+
+
+@pytest.mark.parametrize("recipe", ["probe", "finetune"])
+def test_pretrained_weights_start_with_a_probe(few_pictures: Path, tmp_path: Path, recipe: str) -> None:
+    """Epoch 0 is the probe's: fine-tuning never ends below it."""
+    from edgetl.trainer.backbones import describe
+    from edgetl.trainer.network import Network
+
+    torch.manual_seed(0)
+    donor = Network(describe("mobilenet_v2_050"), 7, 32).net
+    save_file({name: tensor.contiguous() for name, tensor in donor.state_dict().items()}, tmp_path / "w.safetensors")
+    record = trained(tiny(few_pictures, weights=str(tmp_path / "w.safetensors"), recipe=recipe), tmp_path / "run")
+    rows = rows_of(tmp_path / "run")
+    assert [row["epoch"] for row in rows] == (["0"] if recipe == "probe" else ["0", "1"])
+    assert record.val_balanced_accuracy == max(round(float(row["val_balanced_accuracy"]), 6) for row in rows)
+    assert record.weights == "w.safetensors"
+    assert files_below(tmp_path / "run") == (FILES - {str(LAST)} if recipe == "probe" else FILES)
+    if recipe == "probe":
+        body = {k: v for k, v in load_file(tmp_path / "run" / BEST).items() if "classifier" not in k}
+        assert all(torch.equal(tensor, donor.state_dict()[name.removeprefix("net.")]) for name, tensor in body.items())
+
+
+def test_one_class_is_nothing_to_tell_apart(few_pictures: Path, tmp_path: Path) -> None:
+    shutil.copytree(few_pictures / "ok", tmp_path / "data/ok")
+    answer = call(
+        "train",
+        "--data",
+        tmp_path / "data",
+        "--model",
+        "mobilenet_v2_050",
+        "--weights",
+        "none",
+        "--out",
+        tmp_path / "run",
+    )
+    refused(answer, 2, "E_DATASET", "only one class (ok)")
+
+
+def test_class_of_damaged_pictures_is_named(few_pictures: Path, tmp_path: Path) -> None:
+    shutil.copytree(few_pictures, tmp_path / "data")
+    for i in range(8):
+        path = tmp_path / f"data/broken/{i}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"no picture")
+    answer = call(
+        "train",
+        "--data",
+        tmp_path / "data",
+        "--model",
+        "mobilenet_v2_050",
+        "--weights",
+        "none",
+        "--imgsz",
+        32,
+        "--out",
+        tmp_path / "run",
+    )
+    refused(answer, 2, "E_DATASET", "no picture of class broken can be read")
+    assert answer.err.count("passed over: broken/") == 8
+
+
+def test_damaged_picture_is_passed_over_and_recorded(few_pictures: Path, tmp_path: Path) -> None:
+    shutil.copytree(few_pictures, tmp_path / "data")
+    (tmp_path / "data/ok/cut.jpg").write_bytes(next((few_pictures / "ok").iterdir()).read_bytes()[:1500])
+    record = trained(tiny(tmp_path / "data"), tmp_path / "run")
+    assert list(record.passed_over) == ["ok/cut.jpg"]
+    assert sum(record.pictures.values()) == 16
+    assert read_run(tmp_path / "run").record.passed_over == record.passed_over
+
+
+def test_picture_in_train_and_in_test_is_warned_of(few_pictures: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(few_pictures, data / "train")
+    shutil.copytree(few_pictures, data / "test")
+    answer = call("train", "--data", data, "--model", "mobilenet_v2_050", "--weights", "none", "--imgsz", 32, "--epochs", 1, "--batch", 8,
+                  "--out", tmp_path / "run")  # fmt: skip
+    assert re.search(r"warning: \d+ pictures of test are also in train, first test/ok/", answer.err), answer.err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--epochs", 0), ("--batch", 1), ("--imgsz", 16), ("--imgsz", 5000), ("--lr", 0), ("--lr", "nan"), ("--layer-decay", 0),
+     ("--region", "0.5,0,0.2,1"), ("--region", "0,0,1"), ("--region", "a,b,c,d"), ("--recipe", "magic"), ("--device", "gpuu"), ("--device", "xpu:7")],
+)  # fmt: skip
+def test_setting_that_cannot_be_meant_is_refused(
+    few_pictures: Path, tmp_path: Path, option: str, value: object
+) -> None:
+    words = [
+        "train",
+        "--data",
+        few_pictures,
+        "--model",
+        "mobilenet_v2_050",
+        "--weights",
+        "none",
+        "--out",
+        tmp_path / "run",
+    ]
+    answer = call(*words, option, value)
+    assert answer.code == 2, answer
+    assert "Traceback" not in answer.err
+    assert option in answer.err or option.removeprefix("--") in answer.err
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "splits.json"])
+def test_run_that_lacks_a_piece(small_run: Path, tmp_path: Path, name: str) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    (run / name).unlink()
+    with pytest.raises(RunError, match=f"{name}: missing"):
+        read_run(run)
+    shutil.copy(small_run / name, run / name)
+    (run / name).write_text('{"format": 1')
+    with pytest.raises(RunError, match="damaged"):
+        read_run(run)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"), [("epochs: [", RunError), ("data: x\nmodel: y\nunknown: 1\n", RunError), ("", RunError)]
+)
+def test_damaged_settings(small_run: Path, tmp_path: Path, content: str, kind: type[Exception]) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    (run / "args.yaml").write_text(content)
+    with pytest.raises(kind, match="damaged"):
+        read_run(run)
+
+
+def test_run_of_another_format_or_none_at_all(small_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a run folder"):
+        read_run(tmp_path)
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    record = json.loads((run / "metrics.json").read_text())
+    (run / "metrics.json").write_text(json.dumps({**record, "format": 2}))
+    with pytest.raises(RunError, match="run format 2"):
+        read_run(run)
+
+
+@pytest.mark.fault("M6")
+@pytest.mark.parametrize("damage", ["missing", "cut", "another net", "nan"])
+def test_run_with_damaged_weights(small_run: Path, tmp_path: Path, damage: str) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    path, state = run / BEST, load_file(run / BEST)
+    words = str(BEST)
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:10_000])
+    elif damage == "nan":
+        words = "net.conv_stem.weight holds a value that is not finite"
+        state["net.conv_stem.weight"][3, 1, 0, 0] = float("nan")
+        save_file(state, path)
+    else:
+        save_file({name: tensor for name, tensor in state.items() if "blocks.3" not in name}, path)
+    with pytest.raises(RunError, match=re.escape(words)) as caught:
+        read_run(run).network()
+    assert "\n" not in str(caught.value)

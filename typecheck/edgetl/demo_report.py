@@ -1,0 +1,1 @@
+../../src/edgetl/demo_report.py
