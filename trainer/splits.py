@@ -53,21 +53,24 @@ def _linked(
 ) -> list[list[int]]:
     """Connected components among `members` by equal bytes or near thumbnails."""
     prints = fingerprints[members].astype(np.float32)
-    left = dict.fromkeys(range(len(members)))
+    copies: dict[str, list[int]] = defaultdict(list)
+    for position, member in enumerate(members):
+        copies[samples[member].sha256].append(position)
+    free = np.ones(len(members), bool)
     components: list[list[int]] = []
-    while left:
-        stack = [next(iter(left))]
-        del left[stack[0]]
-        component: list[int] = []
+    for first in range(len(members)):
+        if not free[first]:
+            continue
+        free[first] = False
+        stack, component = [first], []
         while stack:
             here = stack.pop()
             component.append(members[here])
-            rest = np.fromiter(left, np.int64, len(left))
-            near = np.abs(prints[rest] - prints[here]).mean(axis=1) < distance if len(rest) else np.zeros(0, bool)
-            same = [j for j in left if samples[members[j]].sha256 == samples[members[here]].sha256]
-            for j in {*rest[near].tolist(), *same}:
-                del left[j]
-                stack.append(j)
+            rest = np.flatnonzero(free)
+            near = rest[np.abs(prints[rest] - prints[here]).mean(axis=1) < distance]
+            for other in {*near.tolist(), *(j for j in copies[samples[members[here]].sha256] if free[j])}:
+                free[other] = False
+                stack.append(other)
         components.append(sorted(component))
     return components
 
