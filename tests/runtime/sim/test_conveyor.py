@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import islice
 
+import cv2
 import numpy as np
 import pytest
 
@@ -20,7 +21,8 @@ def catches(conveyor: Conveyor) -> list[SimFrame]:
 def part_centre(image: np.ndarray) -> tuple[float, float]:
     """Middle of the bright blob nearest to the frame's centre, in frame heights from the centre."""
     height, width = image.shape[:2]
-    bright = image.min(axis=2) > 0.5 * (np.median(image[:6]) + image.max(axis=2).mean())
+    # Otsu's threshold: the lamp leaves one side of a part much darker than the other, a fixed one would cut it off.
+    _, bright = cv2.threshold(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     reach = int(0.44 * height)
     middle = bright[:, width // 2 - reach : width // 2 + reach]
     columns = np.nonzero(middle.sum(axis=0) > 0.04 * height)[0]
