@@ -13,7 +13,7 @@ def cli_reference() -> str:
     """The command line reference, in Markdown."""
     parts = ["# Command line", "", "Written by `make docs` from the commands' own help.", ""]
     parts += ["Exit codes: 0 success, 1 a failed check, 2 wrong usage, 3 a missing optional part.", ""]
-    with click.Context(root, info_name="edgetl") as context:
+    with root.make_context("edgetl", [], resilient_parsing=True) as context:
         for name in COMMANDS:
             command = root.get_command(context, name)
             assert command is not None
