@@ -58,11 +58,13 @@ class _MemoryWatch:
 
 
 def _tree(pid: int) -> list[int]:
-    """A process and all that descend from it."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return [pid]
+    """A process and all that descend from it, whichever of its threads started them."""
+    children: list[str] = []
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children += listing.read_text().split()
+        except OSError:
+            continue  # that thread has ended
     return [pid, *(p for child in children for p in _tree(int(child)))]
 
 

@@ -7,10 +7,12 @@ import hashlib
 import importlib.metadata
 import json
 import math
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from edgetl.exporter import calibration, deployed, golden, onnx_int8, reference,
 from edgetl.exporter.bundle_writer import write_bundle
 from edgetl.exporter.card import write_card
 from edgetl.exporter.measuring import FLOAT, MEASURED_SPLITS, Judged, check_drop, judge, table
+from edgetl.runtime.evaluation import Logits
 from edgetl.runtime.interpreters import Interpreter, open_interpreter
 from edgetl.runtime.manifest import (
     CARD_NAME,
@@ -129,18 +132,24 @@ def _work_folder(keep: Path | None) -> Iterator[Path]:
 
 
 def _convert(run: Run, data: Path, folder: Path, reporter: Reporter) -> None:
-    steps: tuple[tuple[str, Callable[[], None]], ...] = (
-        ("torch to ONNX", lambda: deployed.write_onnx(run.network(), run.settings.imgsz, folder / "model.onnx")),
-        ("calibration set", lambda: _write_calibration(run, data, folder)),
-        ("int8 ONNX", lambda: onnx_int8.quantize(folder)),
-        ("TFLite", lambda: tflite.convert(folder)),
-    )  # fmt: skip
-    reporter.begin("export", len(steps))
-    for number, (name, step) in enumerate(steps, start=1):
+    """Writes all model files; the two quantizations run side by side, since TFLite's has a process of its own."""
+    reporter.begin("export", 4)
+    done = 0
+
+    def timed(name: str, step: Callable[[], None]) -> None:
+        nonlocal done
         start = time.monotonic()
         step()
-        reporter.advance(number, name)
+        done += 1
+        reporter.advance(done, name)
         reporter.say(f"{name}: {time.monotonic() - start:.1f} s")
+
+    timed("torch to ONNX", lambda: deployed.write_onnx(run.network(), run.settings.imgsz, folder / "model.onnx"))
+    timed("calibration set", lambda: _write_calibration(run, data, folder))
+    with ThreadPoolExecutor(1) as beside:
+        converted = beside.submit(timed, "TFLite", lambda: tflite.convert(folder))
+        timed("int8 ONNX", lambda: onnx_int8.quantize(folder))
+        converted.result()
 
 
 def _write_calibration(run: Run, data: Path, folder: Path) -> None:
@@ -158,22 +167,21 @@ def _measure(
 ) -> tuple[Judged, list[Judged]]:
     by_split = {split: calibration.pictures_of(run, split, data) for split in MEASURED_SPLITS}
     by_split = {split: pictures for split, pictures in by_split.items() if pictures}
-    total = max(map(len, by_split.values()))
     judges = [(FLOAT, float_logits(run)), *((name, i.logits) for name, i in interpreters.items())]
-    judged = []
-    for name, logits in judges:
-        reporter.begin("measuring", total)
-        judged.append(
-            judge(
-                name,
-                logits,
-                by_split,
-                data,
-                run.record.preprocessing,
-                run.record.rule,
-                lambda n, _: reporter.advance(n),
-            )
-        )
+    how, rule = run.record.preprocessing, run.record.rule
+    totals = dict.fromkeys((name for name, _ in judges), 0)
+    reporter.begin("measuring", len(judges) * max(map(len, by_split.values())))
+
+    def measured(name: str, logits: Logits) -> Judged:
+        def advance(done: int, _of: int) -> None:
+            totals[name] = done
+            reporter.advance(sum(totals.values()))
+
+        return judge(name, logits, by_split, data, how, rule, advance)
+
+    # Side by side: each model has one thread to itself while it infers, outside Python's lock.
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        judged = list(pool.map(lambda item: measured(*item), judges))
     return judged[0], judged[1:]
 
 
