@@ -57,8 +57,8 @@ format: $(STAMP)
 
 system:  ## Debian packages that some tests use; where the user may not install, they skip
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get update -qq && apt-get install -y -qq --no-install-recommends strace ffmpeg >/dev/null; \
-	else echo "make system: needs root and apt-get; the tests that use strace or ffmpeg will skip"; fi
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends ffmpeg >/dev/null; \
+	else echo "make system: needs root and apt-get; the tests that use ffmpeg will skip"; fi
 
 clean:
 	rm -rf $(VENV) build dist demo-out *.egg-info .mypy_cache .ruff_cache .pytest_cache
