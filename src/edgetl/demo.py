@@ -24,9 +24,8 @@ PARTS, PARTS_PER_MINUTE = 100, 300
 class Steps:
     """Runs edgetl's own commands one after the other, shows each, and keeps its last line of JSON."""
 
-    def __init__(self, out: Path, quiet: bool) -> None:
+    def __init__(self, out: Path) -> None:
         self.out = out
-        self.quiet = quiet
         self.seconds: dict[str, float] = {}
         self.commands: list[str] = []
 
@@ -39,7 +38,7 @@ class Steps:
         started = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "edgetl", *words, "--json"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL if self.quiet else None, text=True, check=False,
+            text=True, check=False,
         )  # fmt: skip
         self.seconds[words[0]] = round(self.seconds.get(words[0], 0.0) + time.monotonic() - started, 1)
         if done.returncode != 0:
@@ -121,7 +120,7 @@ def demo(out: Path, seed: int, as_json: bool) -> None:
 
     _claim(out)
     started = time.monotonic()
-    steps = Steps(out, quiet=False)
+    steps = Steps(out)
     results = _run_all(steps, seed)
     summary = _summary(results, steps, time.monotonic() - started)
     write_report(out, summary, steps.commands, _table(summary))
