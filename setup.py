@@ -10,6 +10,7 @@ ROOMS = {
     "edgetl.runtime": "runtime",
     "edgetl.trainer": "trainer",
     "edgetl.exporter": "exporter",
+    "edgetl.flasher": "flasher",
     "edgetl.benchmarks": "benchmarks",
     "edgetl.device_configs": "device-configs",
 }

@@ -18,12 +18,13 @@ from types import TracebackType
 from typing import IO
 
 from edgetl.errors import BundleError, BundleFormatError, BundleHashError, BundleSizeError, UsageError
-from edgetl.runtime.manifest import MANIFEST_NAME, FileRecord, Manifest, ModelRecord, parse_manifest
+from edgetl.runtime.manifest import MANIFEST_NAME, SIGNATURE_NAME, FileRecord, Manifest, ModelRecord, parse_manifest
 
 MAX_BUNDLE_BYTES = 1 << 30
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_MEMBER_BYTES = 512 << 20
 MAX_MEMBERS = 4096
+_ZLIB_NO_MEMORY = "Error -4"  # Z_MEM_ERROR: the file is not to blame
 _CHUNK = 1 << 20
 _MEMBER_MARK = b"PK\x03\x04"
 _END_RECORD_BYTES = 22  # of a zip without a comment
@@ -36,9 +37,12 @@ _NAME = re.compile(rf"(?:{_PART}/){{0,3}}{_PART}")
 class Bundle:
     """An open, verified bundle. Use as a context manager, or call `close`."""
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile, file: IO[bytes], manifest: Manifest) -> None:
+    def __init__(
+        self, path: Path, archive: zipfile.ZipFile, file: IO[bytes], manifest: Manifest, manifest_bytes: bytes
+    ) -> None:
         self.path = path
         self.manifest = manifest
+        self.manifest_bytes = manifest_bytes
         self._archive = archive
         self._file = file
 
@@ -51,10 +55,12 @@ class Bundle:
         _check_hash(self.path, name, record, hashlib.sha256(data).hexdigest())
         return data
 
-    def model(self, format: str, precision: str = "int8") -> ModelRecord | None:
-        """The record of the model of that format and precision, if the bundle holds one."""
+    def model(self, format: str, precision: str | None = None) -> ModelRecord | None:
+        """The record of the model of that format, if the bundle holds one: of that precision, or the one that ships,
+        which is any but the float32 one to compare with."""
         for record in self.manifest.models:
-            if (record.format, record.precision) == (format, precision):
+            ships = record.precision != "float32" if precision is None else record.precision == precision
+            if record.format == format and ships:
                 return record
         return None
 
@@ -74,13 +80,18 @@ class Bundle:
 
 def open_bundle(path: Path) -> Bundle:
     """Opens a bundle and checks names, sizes and every hash before anything but the manifest is parsed."""
-    file = _open_regular(path)
+    return read_bundle(path, open_file(path))
+
+
+def read_bundle(path: Path, file: IO[bytes]) -> Bundle:
+    """The same for an open file, which the bundle takes over; `path` only names it."""
     try:
         _check_ends(path, file)
         archive = zipfile.ZipFile(file)
         _check_start(path, archive)
         _check_members(path, archive)
-        manifest = parse_manifest(_read_manifest(path, archive), str(path))
+        manifest_bytes = _read_manifest(path, archive)
+        manifest = parse_manifest(manifest_bytes, str(path))
         _check_against(path, archive, manifest)
     except BundleError:
         file.close()
@@ -90,10 +101,11 @@ def open_bundle(path: Path) -> Bundle:
         raise BundleFormatError(
             f"{path}: not a readable bundle ({error}); it may be truncated: copy or export it again"
         ) from error
-    return Bundle(path, archive, file, manifest)
+    return Bundle(path, archive, file, manifest, manifest_bytes)
 
 
-def _open_regular(path: Path) -> IO[bytes]:
+def open_file(path: Path) -> IO[bytes]:
+    """Opens a plain file that is not too large; waits for nothing. Raises UsageError, BundleSizeError."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
@@ -113,6 +125,7 @@ def _open_regular(path: Path) -> IO[bytes]:
 def _check_ends(path: Path, file: IO[bytes]) -> None:
     """The file must begin and end as a zip without a comment does; zipfile itself searches for both."""
     size = os.fstat(file.fileno()).st_size
+    file.seek(0)
     if not _MEMBER_MARK.startswith(file.read(4)):
         raise BundleFormatError(f"{path}: not a bundle (NAME.edgetl)")
     file.seek(max(0, size - _END_RECORD_BYTES))
@@ -157,7 +170,7 @@ def _read_manifest(path: Path, archive: zipfile.ZipFile) -> bytes:
 
 def _check_against(path: Path, archive: zipfile.ZipFile, manifest: Manifest) -> None:
     """Compares the archive with the manifest: the same members, sizes and hashes, nothing more or less."""
-    present = set(archive.namelist()) - {MANIFEST_NAME}
+    present = set(archive.namelist()) - {MANIFEST_NAME, SIGNATURE_NAME}
     if missing := sorted(set(manifest.files) - present):
         raise BundleFormatError(f"{path}: {missing[0]} is named in the manifest but missing")
     if extra := sorted(present - set(manifest.files)):
@@ -190,6 +203,8 @@ def _chunks(archive: zipfile.ZipFile, name: str, size: int, path: Path) -> Itera
             if member.read(1):
                 raise BundleSizeError(f"{path}: {name} is longer than its declared {size} bytes")
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        if str(error).startswith(_ZLIB_NO_MEMORY):
+            raise MemoryError(f"{path}: no memory to unpack {name}") from error
         raise BundleHashError(f"{path}: {name} is damaged ({error}); copy or export the bundle again") from error
 
 

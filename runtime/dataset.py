@@ -61,6 +61,19 @@ def list_pictures(root: Path) -> Listing:
     return Listing(str(root), labels, tuple(sorted(pictures, key=lambda p: p.path)), passed_over)
 
 
+def pictures_below(root: Path) -> tuple[list[Picture], dict[str, str]]:
+    """All pictures below a folder, whether it has class folders or not, by path; each one's label is the name of the folder
+    that it lies in. And why other files are passed over. Raises DatasetError."""
+    if not root.is_dir():
+        raise DatasetError(f"{root}: no such folder; name one with pictures")
+    passed_over: dict[str, str] = {}
+    paths = sorted(_files(root, root, passed_over))
+    if not paths:
+        raise DatasetError(f"{root}: no pictures found ({', '.join(sorted(SUFFIXES))})")
+    folders = [unicodedata.normalize("NFC", (root / path).parent.name) for path in paths]
+    return [Picture(path, label, None) for path, label in zip(paths, folders, strict=True)], passed_over
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a picture file's bytes, as hex. Raises PictureError."""
     return hashlib.sha256(read_bytes(path)).hexdigest()

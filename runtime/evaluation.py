@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetl.errors import DatasetError, PictureError
+from edgetl.runtime.anomaly.record import ANOMALY
 from edgetl.runtime.dataset import Listing, Picture, list_pictures, sha256_of
-from edgetl.runtime.decision import DecisionRule, decide
-from edgetl.runtime.metrics import Metrics, measure
+from edgetl.runtime.decision import DecisionRule, decide, log_odds
+from edgetl.runtime.metrics import Auroc, Metrics, auroc, measure
 from edgetl.runtime.picture import read_picture
 from edgetl.runtime.preprocess import Image, Preprocessing, preprocess
 
@@ -21,7 +22,8 @@ Progress = Callable[[int, int], None]
 
 
 class Evaluation(msgspec.Struct, kw_only=True):
-    """What was evaluated and what came out. `verdicts` counts OK, NG and UNKNOWN by class."""
+    """What was evaluated and what came out. `verdicts` counts OK, NG and UNKNOWN by class; `scores` are the log odds of each
+    picture's being bad, and `auroc` how well they tell good from bad, where the rule does."""
 
     model: str
     split: str
@@ -29,6 +31,8 @@ class Evaluation(msgspec.Struct, kw_only=True):
     verdicts: dict[str, dict[str, int]]
     passed_over: dict[str, str]
     predicted: dict[str, str]
+    scores: dict[str, float] = {}
+    auroc: Auroc | None = None
 
 
 def pictures_of_split(root: Path, split: str, recorded: dict[str, str]) -> tuple[Listing, list[Picture]]:
@@ -72,6 +76,7 @@ def evaluate(
     predicted: dict[str, str] = {}
     guessed: list[int] = []
     passed_over: dict[str, str] = {}
+    scores: dict[str, float] = {}
     verdicts = {label: {"OK": 0, "NG": 0, "UNKNOWN": 0} for label in rule.labels}
     for done, picture in enumerate(pictures, start=1):
         try:
@@ -79,10 +84,13 @@ def evaluate(
         except PictureError as error:
             passed_over[picture.path] = str(error)
             continue
-        decision = decide(logits(image), rule)
+        answer = logits(image)
+        decision = decide(answer, rule)
         truth.append(rule.labels.index(picture.label))
         guessed.append(decision.index)
         predicted[picture.path] = decision.label
+        if rule.tells_good_from_bad:
+            scores[picture.path] = log_odds(answer, rule)
         verdicts[picture.label][decision.verdict] += 1
         if progress:
             progress(done, len(pictures))
@@ -90,5 +98,16 @@ def evaluate(
         raise DatasetError(f"{root}: none of the {len(pictures)} pictures can be read")
     metrics = measure(np.array(truth, np.int64), np.array(guessed, np.int64), rule.labels)
     return Evaluation(
-        model=model, split=split, metrics=metrics, verdicts=verdicts, passed_over=passed_over, predicted=predicted
-    )
+        model=model, split=split, metrics=metrics, verdicts=verdicts, passed_over=passed_over, predicted=predicted,
+        scores=scores, auroc=_auroc(scores, truth, rule),
+    )  # fmt: skip
+
+
+def _auroc(scores: dict[str, float], truth: list[int], rule: DecisionRule) -> Auroc | None:
+    bad = np.array([rule.labels[index] not in rule.ok_labels for index in truth])
+    return auroc(np.array(list(scores.values())), bad) if scores else None
+
+
+def in_two(pictures: Iterable[Picture], rule: DecisionRule) -> list[Picture]:
+    """Pictures of whatever classes under the labels of a one-class rule: what is not good is an anomaly."""
+    return [p if p.label in rule.ok_labels else msgspec.structs.replace(p, label=ANOMALY) for p in pictures]

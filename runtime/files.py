@@ -25,10 +25,10 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         with storage(path):
-            _sync(temporary)
+            sync(temporary)
             temporary.chmod(0o644)
             temporary.replace(path)
-            _sync(path.parent)  # without it the rename itself can be lost in a power cut
+            sync(path.parent)  # without it the rename itself can be lost in a power cut
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -40,9 +40,37 @@ def write_file(path: Path, data: bytes | str) -> None:
         temporary.write_bytes(content)
 
 
-def _sync(path: Path) -> None:
+def move_in(path: Path, target: Path) -> None:
+    """Moves a whole, synced file over another of the same file system. Raises StorageError."""
+    with storage(target):
+        path.replace(target)
+        sync(target.parent)
+        sync(path.parent)
+
+
+def point(link: Path, target: str) -> None:
+    """Makes `link` a symbolic link to `target` in one step: afterwards it is the old one or the new one.
+
+    Raises StorageError. Without the directory's fsync, a swapped link was gone after a power cut.
+    """
+    temporary = link.with_name(f".{link.name}.new")
+    with storage(link):
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        sync(link.parent)
+        temporary.replace(link)
+        sync(link.parent)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk. Raises OSError."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def cache_folder() -> Path:
+    """Where this user keeps what can be made again: `$XDG_CACHE_HOME/edgetl`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME", "/var/tmp")) / ".cache") / "edgetl"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 
 import cv2
+import msgspec
 import numpy as np
 
 from edgetl.runtime.preprocess import Image
@@ -48,6 +49,7 @@ class LineView:
         view[:HEIGHT, :WIDTH] = live
         if verdict is not None:
             cv2.rectangle(view, (2, 2), (WIDTH - 3, HEIGHT - 3), COLOURS[verdict.verdict], 5, cv2.LINE_AA)
+            _draw_regions(view, frame, verdict)
         self._draw_strip(view)
         self._draw_bar(view)
         return view
@@ -78,19 +80,40 @@ class LineView:
             x += 92
 
 
+def _draw_regions(view: Image, frame: Image, verdict: Verdict) -> None:
+    """A box a region, in the colour of what it says, with its name."""
+    if isinstance(verdict.regions, msgspec.UnsetType):
+        return
+    scale, left, top = _fit(frame, WIDTH, HEIGHT)
+    for region in verdict.regions:
+        if region.box is not None:
+            x0, y0, x1, y1 = (round(value * scale) for value in region.box)
+            colour = COLOURS[region.verdict]
+            cv2.rectangle(view, (left + x0, top + y0), (left + x1 - 1, top + y1 - 1), colour, 2, cv2.LINE_AA)
+            cv2.rectangle(view, (left + x0, top + y0), (left + x1 - 1, top + y0 + 20), colour, cv2.FILLED)
+            said = f"{region.verdict} {region.name}: {region.label or '-'}"
+            _write(view, said, (left + x0 + 5, top + y0 + 15), 0.42, (255, 255, 255))
+
+
 def _said(verdict: Verdict) -> str:
     if verdict.label is None:
         return verdict.verdict
     return f"{verdict.label.replace('_', ' ')} {verdict.score:.2f}"
 
 
+def _fit(image: Image, width: int, height: int) -> tuple[float, int, int]:
+    """The scale at which a picture fits, and where its left upper corner then is."""
+    scale = min(width / image.shape[1], height / image.shape[0])
+    w, h = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    return scale, (width - w) // 2, (height - h) // 2
+
+
 def _fitted(image: Image, width: int, height: int) -> Image:
     """The picture scaled to fit and centred on the background, so that nothing of it is cut off."""
-    scale = min(width / image.shape[1], height / image.shape[0])
+    scale, x, y = _fit(image, width, height)
     w, h = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     out = np.full((height, width, 3), BACKGROUND, np.uint8)
-    y, x = (height - h) // 2, (width - w) // 2
     out[y : y + h, x : x + w] = image if scale == 1 else cv2.resize(image, (w, h), interpolation=method)
     return out
 

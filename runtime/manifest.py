@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from edgetl.errors import BundleFormatError, ModelError, UsageError
+from edgetl.runtime.anomaly.record import ANOMALY, DetectorRecord
 from edgetl.runtime.decision import DecisionRule
+from edgetl.runtime.metrics import Auroc
 from edgetl.runtime.preprocess import Preprocessing
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 1  # of a classifier
+DETECTOR_VERSION = 2  # a model's output is no longer a logit a label: readers of version 1 must not try
 MANIFEST_NAME = "manifest.json"
 GOLDEN_NAME = "golden/golden.json"
 REFERENCE_NAME = "reference.json"
 SPLITS_NAME = "lineage/splits.json"
 CARD_NAME = "card.md"
+SIGNATURE_NAME = "signature"  # of manifest.json's bytes; itself not named there
 
 ModelFormat = Literal["tflite", "onnx"]
-Precision = Literal["int8", "float32"]
+# What a model computes in: `mixed` is int8 with some layers in float, `int16` has int16 activations and int8 weights.
+Precision = Literal["int8", "mixed", "int16", "float16", "float32"]
 
 
 class FileRecord(msgspec.Struct, frozen=True):
@@ -38,7 +44,8 @@ class ModelRecord(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """Balanced accuracy of one model on one split, and how many of its decisions equal the float model's."""
+    """Balanced accuracy of one model on one split, how many of its decisions equal the float model's, and how well it tells
+    good from bad, where its labels do."""
 
     model: str
     split: str
@@ -47,10 +54,12 @@ class Measured(msgspec.Struct, frozen=True):
     low: float
     high: float
     same_decisions: float
+    auroc: Auroc | None = None
 
 
 class Lineage(msgspec.Struct, frozen=True):
-    """Where the model came from: the run, its settings, and the SHA-256 of each calibration picture."""
+    """Where the model came from: the run, its settings, the SHA-256 of each calibration picture, and the rung of the
+    quantization ladder."""
 
     run: str
     backbone: str
@@ -58,6 +67,25 @@ class Lineage(msgspec.Struct, frozen=True):
     trained: str
     seed: int
     calibration: tuple[str, ...]
+    rung: str = "min-max"
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes a bundle a release, written when it is signed.
+
+    `number` grows with every release: a device refuses a lower one. Empty tuples mean any device or processor
+    (names as of `uname -m`). `min_edgetl`: the oldest runtime that can run it. `expires`: the last day (ISO, UTC).
+    """
+
+    number: Annotated[int, msgspec.Meta(ge=0, le=10**18)] = 0
+    architectures: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    min_edgetl: str = ""
+    expires: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+
+    def __post_init__(self) -> None:
+        if self.expires is not None:
+            datetime.date.fromisoformat(self.expires)  # the pattern lets the 45th of a month pass
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +101,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     lineage: Lineage
     tools: dict[str, str]
     files: dict[str, FileRecord]
+    release: Release | None = None
+    detector: DetectorRecord | None = None
+
+    def __post_init__(self) -> None:
+        if self.detector is not None and self.format_version < DETECTOR_VERSION:
+            raise ModelError(f"a detector needs bundle format {DETECTOR_VERSION}")
+        if self.detector is not None and self.rule.labels != (*self.rule.ok_labels, ANOMALY):
+            raise ModelError(f"a detector's labels are the good one and {ANOMALY}")
 
 
 class _Version(msgspec.Struct):
@@ -91,11 +127,11 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
     """Parses manifest.json; raises BundleFormatError for another version or a wrong shape."""
     try:
         version = msgspec.json.decode(data, type=_Version).format_version
-        if version > FORMAT_VERSION:
+        if version > DETECTOR_VERSION:
             raise BundleFormatError(
-                f"{where}: bundle format {version} is newer than this edgetl reads ({FORMAT_VERSION}); update edgetl"
+                f"{where}: bundle format {version} is newer than this edgetl reads ({DETECTOR_VERSION}); update edgetl"
             )
-        if version != FORMAT_VERSION:
+        if version not in (FORMAT_VERSION, DETECTOR_VERSION):
             raise BundleFormatError(f"{where}: unknown bundle format {version}; export the run again")
         json.loads(data, object_pairs_hook=_distinct)
         return msgspec.json.decode(data, type=Manifest)

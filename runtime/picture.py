@@ -1,7 +1,8 @@
 """Reads one picture file the same way in training and on the device, with its cost bounded before it is decoded.
 
 Rules: grey becomes three equal channels, 16-bit is scaled to 8, alpha is dropped, EXIF orientation is applied,
-of an animation the first frame counts. A file that is cut short, too large, or no picture raises PictureError.
+of an animation the first frame counts. A file that is cut short, damaged where its format shows it, too large, or
+no picture raises PictureError.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import stat
 from pathlib import Path
 
 import cv2
-import imagesize
 import numpy as np
 
 from edgetl.errors import PictureError
+from edgetl.runtime.jpeg import check_jpeg, decode_jpeg, is_plain
 from edgetl.runtime.preprocess import Image
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 MAX_FILE_BYTES = 200_000_000  # a 100-megapixel 16-bit PNG stays below this
+_JPEG = b"\xff\xd8"
 MAX_PIXELS = 100_000_000  # 300 MB once decoded; also OpenCV's own limit, set in edgetl.runtime
 
 
@@ -44,6 +46,10 @@ def decode(data: bytes, name: str) -> Image:
     if not data:
         raise PictureError(f"{name}: the file is empty")
     _check_header(data, name)
+    if data[:2] == _JPEG:
+        if is_plain(data, _scan_start(data), name):
+            return decode_jpeg(data, name)
+        check_jpeg(data, name)
     try:
         image: Image | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
@@ -60,6 +66,8 @@ def read_picture(path: Path) -> Image:
 
 def _check_header(data: bytes, name: str) -> None:
     """Refuses by the header what would be too large once decoded, and a JPEG that was cut short."""
+    import imagesize  # not above: it brings HTTP and TLS along, 8 MB that a device with a camera never uses
+
     try:
         width, height = imagesize.get(io.BytesIO(data))
     except Exception:  # imagesize raises whatever a damaged header makes it meet; OpenCV then has the last word
@@ -67,7 +75,7 @@ def _check_header(data: bytes, name: str) -> None:
     if width * height > MAX_PIXELS:
         raise PictureError(f"{name}: {width}×{height} pixels, more than the limit of {MAX_PIXELS}")
     # Some versions of OpenCV decode a cut-off JPEG to a picture that is grey from the cut on; the end marker tells.
-    if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[_scan_start(data) :]:
+    if data[:2] == _JPEG and b"\xff\xd9" not in data[_scan_start(data) :]:
         raise PictureError(f"{name}: the JPEG is cut short (no end marker)")
 
 

@@ -35,16 +35,15 @@ class Scorer:
 
     def show(self, frame: Frame, verdict: Verdict | None) -> None:
         """Scores the verdict of a part."""
-        if frame.part is None:
+        if frame.part is not None:
+            self._last = max(self._last, frame.part)
+        if verdict is None or verdict.part is None:
             return
-        self._last = max(self._last, frame.part)
-        if verdict is None:
-            return
-        if frame.part in self._judged:
+        if verdict.part in self._judged:
             self._score.twice += 1
             return
-        self._judged.add(frame.part)
-        truth = self._source.conveyor.truth(frame.part)
+        self._judged.add(verdict.part)
+        truth = self._source.conveyor.truth(verdict.part)
         self._score.wrong += verdict.label != truth or verdict.verdict not in ("OK", "NG")
         self._score.escaped += truth not in self._ok and verdict.verdict == "OK"
         self._score.false_alarms += truth in self._ok and verdict.verdict != "OK"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
@@ -15,6 +16,8 @@ from edgetl.runtime.line_view import LineView
 from edgetl.runtime.preprocess import Image
 from edgetl.runtime.sources.base import Frame
 from edgetl.runtime.verdict import Verdict, to_json
+
+_HEATED = ("NG", "UNKNOWN")
 
 
 class JsonLines:
@@ -57,7 +60,9 @@ class TextLines:
 class VideoWriter:
     """The line view as a video file (MPEG-4 in .mp4, or Motion JPEG in .avi)."""
 
-    def __init__(self, path: Path, frames_per_second: float) -> None:
+    def __init__(self, path: Path, frames_per_second: float, heat: Callable[[Image], Image] | None = None) -> None:
+        """`heat` draws over a frame what made its verdict NG or UNKNOWN."""
+        self._heat = heat
         self._codec = {".mp4": "mp4v", ".avi": "MJPG"}.get(path.suffix.lower())
         if self._codec is None:
             raise UsageError(f"{path}: name a .mp4 or .avi file to save the video in")
@@ -76,6 +81,8 @@ class VideoWriter:
     def show(self, frame: Frame, verdict: Verdict | None) -> None:
         """Draws and writes one frame; a frame without a picture is shown as a grey one that says so."""
         image = frame.image if frame.image is not None else np.full((480, 640, 3), 60, np.uint8)
+        if self._heat is not None and frame.image is not None and verdict is not None and verdict.verdict in _HEATED:
+            image = self._heat(image)
         self.picture = self._view.draw(image, verdict)
         if self._writer is None:
             self._writer = self._opened()

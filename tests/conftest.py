@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.fault_table"]
+pytest_plugins = ["tests.fault_table", "tests.emulation.fixtures"]
 
 ROOT = Path(__file__).parent.parent
+# For a net that was hardly trained.
+OPEN_GATE = ("--max-drop", 60, "--max-recall-loss", 100, "--max-flips", 100, "--max-gain-error", 1000)
 
 
 def edgetl(*args: object, timeout: float = 280, **kwargs: object) -> subprocess.CompletedProcess[str]:
@@ -20,10 +23,36 @@ def edgetl(*args: object, timeout: float = 280, **kwargs: object) -> subprocess.
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **kwargs)  # type: ignore[call-overload, no-any-return]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Emulated devices take minutes and 2 GB to build the first time, so they are asked for: all of them by
+    EDGETL_EMULATED=1, by EDGETL_EMULATED=chroot those that need no machine of their own."""
+    wanted = os.environ.get("EDGETL_EMULATED")
+    for item in items:
+        if item.get_closest_marker("long") and not os.environ.get("EDGETL_LONG"):
+            item.add_marker(
+                pytest.mark.skip(reason="half a minute of a benchmark that few run; `make test-all` runs it")
+            )
+        quick = "arm64" in getattr(item, "fixturenames", ())
+        if item.get_closest_marker("emulated") and wanted != "1" and not (wanted == "chroot" and quick):
+            item.add_marker(pytest.mark.skip(reason="emulated devices are tested by `make test-all`"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Choices and downloads of tests stay out of the user's cache."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def plain_logging() -> None:
+    """Each test begins as a program that imports edgetl does: a command that set up logging before leaves none of it."""
+    logging.disable(logging.NOTSET)
+    logging.getLogger().setLevel(logging.WARNING)
+    for name in ["edgetl", *(name for name in logging.root.manager.loggerDict if name.startswith("edgetl."))]:
+        log = logging.getLogger(name)
+        log.handlers.clear()
+        log.propagate, log.disabled = True, False
+        log.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
@@ -57,8 +86,36 @@ def small_run(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="session")
 def small_bundle(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of that run. Two epochs teach it little, so the gate is opened wide; other tests close it."""
+    """The bundle of that run, on the rung of which there is a second export. Two epochs teach it little, so the gate is opened
+    wide; other tests close it."""
     bundle = tmp_path_factory.mktemp("bundle") / "parts.edgetl"
-    done = edgetl("export", small_run, "--out", bundle, "--max-drop", 60, "--min-score", 0)
+    done = edgetl("export", small_run, "--out", bundle, *OPEN_GATE, "--min-score", 0, "--rung", "mse")
+    assert done.returncode == 0, done.stderr
+    return bundle
+
+
+@pytest.fixture(scope="session")
+def good_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn good parts to learn from, and good and scratched ones to judge."""
+    from tests.good_parts import write_set
+
+    return write_set(tmp_path_factory.mktemp("good") / "parts")
+
+
+@pytest.fixture(scope="session")
+def good_run(good_parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A one-class run of the real trainer: a tiny net at 96 px whose features are random."""
+    run = tmp_path_factory.mktemp("one-class") / "run"
+    done = edgetl("train", "--recipe", "one-class", "--data", good_parts, "--model", "resnet_tiny", "--weights", "none",
+                  "--imgsz", 96, "--bank", 200, "--out", run)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+@pytest.fixture(scope="session")
+def good_bundle(good_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of that run, through the gate as it stands for users."""
+    bundle = tmp_path_factory.mktemp("one-class") / "ring.edgetl"
+    done = edgetl("export", good_run, "--out", bundle)
     assert done.returncode == 0, done.stderr
     return bundle

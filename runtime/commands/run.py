@@ -2,51 +2,114 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from edgetl.errors import StorageError
+from edgetl.errors import StorageError, UsageError
+from edgetl.runtime.flashing.tie import Tie, in_slot
 
 if TYPE_CHECKING:
-    from edgetl.runtime.line import Line, Sink, Summary
-    from edgetl.runtime.sources import Source
+    from edgetl.runtime.commands.assembly import Assembled
+    from edgetl.runtime.config import LineConfig
+    from edgetl.runtime.line import Sink
+    from edgetl.runtime.summary import Summary
 
 
-class _FirstVerdict:
-    """Notes how long after the start of the process the first verdict came."""
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
+@in_slot
+@click.option("--source", default=None, help="Camera number, /dev path, video, folder, stream address, or sim:…")
+@click.option("--interpreter", default=None, help="litert, tflite-runtime or onnxruntime.  [default: the fastest here]")
+@click.option("--threads", type=click.IntRange(1, 64), default=None, help="Threads for inference.  [default: measured]")
+@click.option("--device", default=None, metavar="NAME|FILE", help="Settings of a device; the flags above overrule it.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="The line's YAML file; flags overrule it.",
+)
+@click.option("--check", is_flag=True, help="Only check the configuration: nothing is opened.")
+@click.option("--limit", type=click.IntRange(1), default=None, help="Stop after that many frames.")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Also write an annotated .mp4 or .avi.",
+)
+@click.option(
+    "--page", default=None, metavar="HOST:PORT", help="Show the line in a browser, for example at 127.0.0.1:8080."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON line a verdict, then a summary.")
+def run(
+    bundle: Path | None, tie: Tie, source: str | None, interpreter: str | None, threads: int | None, device: str | None,
+    config: Path | None, check: bool, limit: int | None, save: Path | None, page: str | None, as_json: bool,
+) -> bool:  # fmt: skip
+    """Inspect: frames in, one verdict a line out."""
+    from edgetl.runtime.commands.assembly import Asked, assemble
+    from edgetl.runtime.service.carried import carry
+    from edgetl.runtime.service.journal import start_logging
 
-    def __init__(self) -> None:
-        self.seconds: float | None = None
-
-    def show(self, frame: Any, verdict: Any) -> None:
-        """Looks at the clock once."""
-        if self.seconds is None and verdict is not None:
-            from edgetl.runtime.process_facts import seconds_since_start
-
-            self.seconds = round(seconds_since_start(), 3)
-
-    def close(self) -> None:
-        """Nothing to write."""
-
-
-def _sinks(as_json: bool, save: Path | None, source: Source) -> list[Sink]:
-    from edgetl.runtime.sinks import JsonLines, TextLines, VideoWriter
-
-    sinks: list[Sink] = [JsonLines(sys.stdout) if as_json else TextLines(sys.stdout)]
-    if save is not None:
-        sinks.append(VideoWriter(save, getattr(getattr(source, "settings", None), "fps", 25.0)))
-    return sinks
+    site = _site(config, source, device, page)
+    interpreter, threads = _fixed(site, interpreter, threads)
+    if check:
+        click.echo("the configuration is valid")
+        return False
+    if site.source is None:
+        raise UsageError("no source: give --source, or `source:` in the file that --config names")
+    start_logging(site.service.log_level)
+    tie.announce()
+    asked = Asked(bundle=bundle, config=config, interpreter=interpreter, threads=threads, limit=limit, save=save, as_json=as_json)  # fmt: skip
+    ready = assemble(site, tie, asked)
+    tie.watch(ready.line)
+    summary, unsaved = _driven(ready, site)
+    _print(_facts(summary, ready), as_json)
+    if failure := ready.line.failure or unsaved:
+        raise failure
+    if ready.orders.reload:
+        carry(ready.board.counts())
+    return ready.orders.reload
 
 
-def _stop_on_signals(line: Line) -> None:
-    """Ctrl-C and SIGTERM end the run after the frame at hand, with its summary."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: line.stop())
+def _driven(ready: Assembled, site: LineConfig) -> tuple[Summary, StorageError | None]:
+    """Runs the line to its end; also what a sink could not write when it was closed."""
+    from edgetl.runtime.service.heat import HeatWatch
+    from edgetl.runtime.service.stuck import StuckWatch
+
+    watches = (HeatWatch(site.service, ready.board, ready.feed), StuckWatch(ready.board))
+    try:
+        summary = ready.line.run()
+    finally:
+        for watch in watches:
+            watch.close()
+        unsaved = _closed(ready.sinks)
+    return summary, unsaved
+
+
+def _fixed(site: LineConfig, interpreter: str | None, threads: int | None) -> tuple[str | None, int | None]:
+    """Interpreter and threads of the flags, or else of the device's settings; None leaves them to a measurement."""
+    if site.device is None:
+        return interpreter, threads
+    from edgetl.runtime.device_config import load_config
+
+    fixed = load_config(site.device)
+    return interpreter or fixed.interpreter, threads or fixed.threads
+
+
+def _site(config: Path | None, source: str | None, device: str | None, page: str | None) -> LineConfig:
+    """The line's file, with what the flags overrule."""
+    from edgetl.runtime.config import LineConfig, load_line
+
+    site = load_line(config) if config is not None else LineConfig()
+    if page is not None:
+        from edgetl.runtime.page.settings import PageSettings, with_address
+
+        site = msgspec.structs.replace(site, page=with_address(site.page or PageSettings(), page))
+    return msgspec.structs.replace(site, source=source or site.source, device=device or site.device)
 
 
 def _print(summary: dict[str, Any], as_json: bool) -> None:
@@ -64,55 +127,6 @@ def _print(summary: dict[str, Any], as_json: bool) -> None:
         click.echo(f"parts {line['parts']}, missed {line['missed']}, wrong {line['wrong']}")
 
 
-@click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--source", required=True, help="Camera number, /dev path, video, folder, stream address, or sim:…")
-@click.option("--interpreter", default=None, help="litert, tflite-runtime or onnxruntime.  [default: the fastest here]")
-@click.option("--threads", type=click.IntRange(1, 64), default=None, help="Threads for inference.  [default: measured]")
-@click.option("--config", default=None, metavar="NAME|FILE", help="Settings of a device; the flags above overrule it.")
-@click.option("--limit", type=click.IntRange(1), default=None, help="Stop after that many frames.")
-@click.option(
-    "--save",
-    type=click.Path(path_type=Path),
-    default=None,
-    metavar="FILE",
-    help="Also write an annotated .mp4 or .avi.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON line a verdict, then a summary.")
-def run(
-    bundle: Path, source: str, interpreter: str | None, threads: int | None, config: str | None, limit: int | None, save: Path | None,
-    as_json: bool,
-) -> None:  # fmt: skip
-    """Inspect: frames in, one verdict a line out."""
-    from edgetl.runtime.bundle import open_bundle
-    from edgetl.runtime.inspector import Inspector
-    from edgetl.runtime.interpreters import choose
-    from edgetl.runtime.line import Line
-    from edgetl.runtime.sources import open_source
-
-    if config is not None:
-        from edgetl.runtime.device_config import load_config
-
-        device = load_config(config)
-        interpreter, threads = interpreter or device.interpreter, threads or device.threads
-    with open_bundle(bundle) as opened:
-        feed = open_source(source)  # before the model: a camera that is not there is known at once
-        shown = _sinks(as_json, save, feed)
-        model, _ = choose(opened, interpreter, threads)
-        inspector = Inspector.of(opened, model)
-    first = _FirstVerdict()
-    sinks = [*shown, first, *_scorers(feed, inspector)]
-    line = Line(feed, inspector, sinks, limit)
-    _stop_on_signals(line)
-    try:
-        summary = line.run()
-    finally:
-        unsaved = _closed(sinks)
-    _print(_facts(summary, first, sinks), as_json)
-    if failure := line.failure or unsaved:
-        raise failure
-
-
 def _closed(sinks: list[Sink]) -> StorageError | None:
     """Closes all sinks; what one of them could not write is told after the summary."""
     failure = None
@@ -124,21 +138,14 @@ def _closed(sinks: list[Sink]) -> StorageError | None:
     return failure
 
 
-def _scorers(source: Source, inspector: Any) -> list[Sink]:
-    from edgetl.runtime.score import Scorer
-    from edgetl.runtime.sources.sim import SimSource
-
-    return [Scorer(source, inspector.rule.ok_labels)] if isinstance(source, SimSource) else []
-
-
-def _facts(summary: Summary, first: _FirstVerdict, sinks: list[Any]) -> dict[str, Any]:
+def _facts(summary: Summary, ready: Assembled) -> dict[str, Any]:
     from edgetl.runtime.process_facts import peak_memory_mb
     from edgetl.runtime.score import Scorer
 
     facts: dict[str, Any] = msgspec.to_builtins(summary)
-    facts["first_verdict_s"] = first.seconds
+    facts["first_verdict_s"] = ready.first.seconds
     facts["peak_memory_mb"] = round(peak_memory_mb(), 1)
-    for sink in sinks:
+    for sink in ready.sinks:
         if isinstance(sink, Scorer):
             facts["line"] = msgspec.to_builtins(sink.score())
     return facts

@@ -14,7 +14,7 @@ from edgetl.errors import GoldenError, MissingPartError
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON line.")
 def verify(bundle: Path, as_json: bool) -> None:
-    """Check a bundle here: sizes, hashes, format, preprocessing to the bit, and its golden set."""
+    """Check a bundle here: sizes, hashes, format, proof of int8, preprocessing to the bit, golden set."""
     from edgetl.runtime.verification import verify as verify_bundle
 
     result = verify_bundle(bundle)
@@ -22,6 +22,8 @@ def verify(bundle: Path, as_json: bool) -> None:
         click.echo(msgspec.json.encode(result).decode())
     else:
         click.echo(f"{bundle}: {result.files} files, sizes and hashes as promised; labels {', '.join(result.labels)}")
+        for proof in result.proofs:
+            click.echo(f"{proof.model}: {proof.words()}")
         for item in result.replays:
             outcome = "passed" if item.passed else "FAILED"
             click.echo(

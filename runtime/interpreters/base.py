@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from edgetl.errors import ModelError
 from edgetl.runtime.preprocess import Image
 
-Kernels = Literal["fast", "reference"]
+# fast: what edgetl runs; reference: the plain implementation, equal on every processor; default: what the library does
+# when nothing is asked of it (TFLite without a delegate, onnxruntime without exact sums), to compare with.
+Kernels = Literal["fast", "reference", "default"]
+# What onnxruntime computes on; auto: TensorRT where it is there and takes the graph, else the processor.
+Engine = Literal["auto", "cpu", "cuda"]
 
 
 class InterpreterInfo(msgspec.Struct, frozen=True):
@@ -50,9 +54,12 @@ class Quantization(msgspec.Struct, frozen=True):
         return (stored.astype(np.int32) - self.zero_point).astype(np.float32) * np.float32(self.scale)
 
 
+_PIXELS = np.dtype(np.uint8)
+
+
 def check_image(image: Image, size: int) -> None:
     """Raises ModelError unless the image is size×size×3 uint8."""
-    if image.shape != (size, size, 3) or image.dtype != np.uint8:
+    if image.shape != (size, size, 3) or image.dtype != _PIXELS:
         raise ModelError(f"the model takes {size}×{size}×3 uint8, got shape {image.shape} of {image.dtype}")
 
 

@@ -16,9 +16,10 @@ import numpy as np
 
 from edgetl.errors import EdgetlError, MissingPartError, ModelError
 from edgetl.runtime.bundle import Bundle
-from edgetl.runtime.files import write_file
+from edgetl.runtime.files import cache_folder, write_file
 from edgetl.runtime.interpreters.base import Interpreter
-from edgetl.runtime.interpreters.registry import INTERPRETERS, available, format_of, open_interpreter
+from edgetl.runtime.interpreters.registry import INTERPRETERS, available, format_of
+from edgetl.runtime.interpreters.scoring import open_model
 from edgetl.runtime.manifest import Precision
 
 _RUNS = 12
@@ -33,16 +34,16 @@ class Choice(msgspec.Struct, frozen=True):
     measured_ms: dict[str, float]
 
 
-def open_named(bundle: Bundle, name: str, threads: int = 1, precision: Precision = "int8") -> Interpreter:
-    """Opens the bundle's model of that precision with the named interpreter."""
+def open_named(bundle: Bundle, name: str, threads: int = 1, precision: Precision | None = None) -> Interpreter:
+    """Opens the bundle's model of that precision, or the one that ships, with the named interpreter."""
     record = bundle.model(format_of(name), precision)
     if record is None:
-        raise ModelError(f"{bundle.path}: holds no {precision} {format_of(name)} model for {name}")
-    return open_interpreter(name, bundle.read(record.path), record.path, threads)
+        raise ModelError(f"{bundle.path}: holds no {precision or 'quantized'} {format_of(name)} model for {name}")
+    return open_model(bundle, record, name, threads)
 
 
 def choose(bundle: Bundle, name: str | None = None, threads: int | None = None) -> tuple[Interpreter, Choice]:
-    """Opens the fastest interpreter for the bundle's int8 model, within what the caller fixed.
+    """Opens the fastest interpreter for the bundle's quantized model, within what the caller fixed.
 
     A measured answer is kept in the user's cache folder, keyed by machine, library versions and model.
     """
@@ -117,8 +118,7 @@ def best_ms(interpreter: Interpreter, runs: int = _RUNS) -> float:
 def _cache_file(bundle: Bundle, names: list[str], threads: int | None) -> Path:
     models = sorted(bundle.manifest.files[m.path].sha256 for m in bundle.manifest.models)
     key = json.dumps([models, names, threads, thread_counts(), os.uname().nodename, os.uname().machine])
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME", "/var/tmp")) / ".cache")
-    return folder / "edgetl" / "choices" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+    return cache_folder() / "choices" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
 
 def _recall(cache: Path) -> Choice | None:

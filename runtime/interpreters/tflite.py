@@ -10,11 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetl.errors import ModelError
+from edgetl.runtime.graphs import read_tflite
 from edgetl.runtime.interpreters.base import InterpreterInfo, Kernels, Quantization, check_image, check_input
 from edgetl.runtime.preprocess import Image
 
 MODULES = {"litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 DISTRIBUTIONS = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
+
+_HALF = np.uint8(0x80)  # as a plain number it is converted at each call
+
+# What the libraries raise for a file that they cannot use; a size that no memory holds is one of the reasons.
+_REFUSALS = (ValueError, RuntimeError, TypeError, MemoryError, OverflowError)
 
 
 class TfliteInterpreter:
@@ -22,11 +28,14 @@ class TfliteInterpreter:
 
     def __init__(self, library: str, model: bytes, where: str, threads: int, kernels: Kernels) -> None:
         _check_header(model, where)
+        if library == "tflite-runtime":
+            # It follows every offset in the file unchecked, and a damaged file ends the process; LiteRT looks first.
+            read_tflite(model, where)
         self.info = InterpreterInfo(
             library, importlib.metadata.version(DISTRIBUTIONS[library]), where, threads, kernels
         )
-        self._interpreter = _load(MODULES[library], model, where, threads, kernels)
-        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        self._interpreter = open_library(MODULES[library], model, where, threads, kernels)
+        inputs, outputs = _ports(self._interpreter, where)
         if len(inputs) != 1 or len(outputs) != 1:
             raise ModelError(f"{where}: expected one input and one output, got {len(inputs)} and {len(outputs)}")
         scale, zero = inputs[0]["quantization"]
@@ -34,29 +43,41 @@ class TfliteInterpreter:
         shape = tuple(int(n) for n in inputs[0]["shape"])
         self.size = check_input(where, shape, self._dtype, float(scale), int(zero))
         self._input = self._interpreter.tensor(inputs[0]["index"])
-        self._output = self._interpreter.tensor(outputs[0]["index"])
-        self._out = Quantization(*outputs[0]["quantization"])
+        self._output: int = outputs[0]["index"]
+        self._out, stored = Quantization(*outputs[0]["quantization"]), np.dtype(outputs[0]["dtype"])
+        if self._out.scale == 0.0 and stored != np.float32:
+            raise ModelError(f"{where}: the output must be logits with a scale, got {stored} without")
+        # What each byte stands for: after an inference the caches are cold, and one look-up costs less than four sums.
+        every = np.arange(256, dtype=np.uint8).view(stored) if stored.itemsize == 1 else None
+        self._reals = None if every is None else self._out.dequantize(every)
         self._where = where
 
     def raw(self, image: Image) -> NDArray[np.generic]:
         """The stored output values, shape (labels,)."""
         check_image(image, self.size)
-        # The view into the interpreter's memory must not outlive this line: it would block the next invoke.
-        target = self._input()[0]
+        # Views into the interpreter's memory must not outlive their line: they would block the next invoke.
         if self._dtype == np.int8:
-            np.bitwise_xor(image, 0x80, out=target.view(np.uint8))  # x − 128 of a uint8, as int8
+            np.bitwise_xor(image, _HALF, out=self._input().view(np.uint8))  # x − 128 of a uint8, as int8
         else:
-            np.copyto(target, image)
-        del target
+            np.copyto(self._input(), image)
         try:
             self._interpreter.invoke()
-        except RuntimeError as error:
+        except _REFUSALS as error:
             raise ModelError(f"{self._where}: inference failed: {error}") from error
-        return np.array(self._output()[0]).reshape(-1)
+        values: NDArray[np.generic] = self._interpreter.get_tensor(self._output).reshape(-1)
+        return values
 
     def logits(self, image: Image) -> NDArray[np.float32]:
         """The output in real numbers, shape (labels,)."""
-        return self._out.dequantize(self.raw(image))
+        stored = self.raw(image)
+        return self._out.dequantize(stored) if self._reals is None else self._reals[stored.view(np.uint8)]
+
+
+def _ports(interpreter: Any, where: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    try:
+        return interpreter.get_input_details(), interpreter.get_output_details()
+    except _REFUSALS as error:  # a name that is not UTF-8, for one
+        raise ModelError(f"{where}: its inputs and outputs cannot be read: {error}") from error
 
 
 def _check_header(model: bytes, where: str) -> None:
@@ -68,16 +89,22 @@ def _check_header(model: bytes, where: str) -> None:
         raise ModelError(f"{where}: a damaged TFLite model (its root lies outside the file)")
 
 
-def _load(module: str, model: bytes, where: str, threads: int, kernels: Kernels) -> Any:
+def open_library(module: str, model: bytes, where: str, threads: int, kernels: Kernels) -> Any:
+    """The library's own interpreter, ready to be invoked, as edgetl runs it. Raises ModelError."""
     library = importlib.import_module(module)
-    resolver = library.OpResolverType
+    resolvers = library.OpResolverType
+    resolver = {
+        "fast": resolvers.AUTO,
+        "reference": resolvers.BUILTIN_REF,
+        "default": resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    }[kernels]
     try:
         interpreter = library.Interpreter(
             model_content=model,
             num_threads=threads,
-            experimental_op_resolver_type=resolver.BUILTIN_REF if kernels == "reference" else resolver.AUTO,
+            experimental_op_resolver_type=resolver,
         )
         interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
+    except _REFUSALS as error:
         raise ModelError(f"{where}: the interpreter refused the model: {error}") from error
     return interpreter

@@ -2,7 +2,8 @@
 
 from .conveyor import Conveyor, ConveyorSettings, SimFrame
 from .dataset import write_dataset
+from .outages import Outages
 from .part import LABELS
 from .scene import draw_picture
 
-__all__ = ["LABELS", "Conveyor", "ConveyorSettings", "SimFrame", "draw_picture", "write_dataset"]
+__all__ = ["LABELS", "Conveyor", "ConveyorSettings", "Outages", "SimFrame", "draw_picture", "write_dataset"]

@@ -2,8 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -51,6 +49,9 @@ def _drawn(tasks: list[_Task]) -> Iterator[None]:
     if workers < 2:
         yield from map(_draw_one, tasks)
         return
+    from concurrent.futures import ProcessPoolExecutor  # not above: a line with a drawn camera never uses it
+    from multiprocessing import get_context
+
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         yield from pool.map(_draw_one, tasks, chunksize=8)
 

@@ -15,7 +15,8 @@ class Frame(msgspec.Struct, frozen=True):
 
     `image` is H×W×3 uint8 BGR, or None with the reason in `fault`. `arrived_s` is on the monotonic clock; `time_s`
     is the frame's place in the recording, or equals `arrived_s` for a camera. `part` is set by a source that knows
-    when a part is in place (a light barrier); such a source sets it on one frame for each part.
+    when a part is in place (a light barrier); such a source sets it on one frame for each part. `passed_over`: how many
+    frames came before it that gave way to newer ones.
     """
 
     index: int
@@ -25,6 +26,7 @@ class Frame(msgspec.Struct, frozen=True):
     time_s: float
     fault: str | None = None
     part: int | None = None
+    passed_over: int = 0
 
 
 class Source(Protocol):

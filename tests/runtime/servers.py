@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from edgetl.runtime.preprocess import Image
@@ -36,7 +36,15 @@ def silent_server() -> Iterator[int]:
 
 @contextlib.contextmanager
 def mjpeg_server(frames: Callable[[], Iterator[Image]], *, stall: bool = False) -> Iterator[int]:
-    """Serves frames as multipart JPEG; after the last one it hangs up or, with `stall`, falls silent. Gives its port."""
+    """Serves frames as multipart JPEG, at most fifty a second; after the last one it hangs up or, with `stall`, falls
+    silent. Gives its port."""
+    with parts_server(lambda: map(pic.jpeg, frames()), stall=stall, pause_s=0.02) as port:
+        yield port
+
+
+@contextlib.contextmanager
+def parts_server(parts: Callable[[], Iterable[bytes]], *, stall: bool = True, pause_s: float = 0.0) -> Iterator[int]:
+    """The same with parts as they are, and as fast as they are taken where there is no pause after each."""
     ended = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -45,12 +53,11 @@ def mjpeg_server(frames: Callable[[], Iterator[Image]], *, stall: bool = False) 
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
             self.end_headers()
             with contextlib.suppress(OSError):
-                for image in frames():
-                    data = pic.jpeg(image)
+                for data in parts():
                     self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\n")
                     self.wfile.write(b"Content-Length: %d\r\n\r\n%s\r\n" % (len(data), data))
                     self.wfile.flush()
-                    if ended.wait(0.02):
+                    if ended.wait(pause_s):
                         return
                 if stall:
                     ended.wait(60)

@@ -147,7 +147,8 @@ def test_flip_in_a_members_content_is_always_refused(tmp_path: Path, tiny_bundle
         entries = archive.infolist()
     for item in entries:
         start = item.header_offset + 30 + len(item.filename)
-        for position in range(start, start + item.compress_size, 5):
+        # The last byte may end in bits that the compression does not use.
+        for position in range(start, start + item.compress_size - 1, 5):
             assert flip(tmp_path / "flipped.edgetl", data, position, wanted), (item.filename, position)
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 import unicodedata
 from pathlib import Path
 
@@ -131,6 +132,7 @@ def test_pictures_without_class_folders_are_refused(tmp_path: Path) -> None:
         list_pictures(tmp_path)
 
 
+@pytest.mark.fault("I4")
 def test_classes_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
     picture(tmp_path / "Scratch" / "a.png")
     picture(tmp_path / "scratch" / "a.png")
@@ -145,6 +147,7 @@ def test_case_counts_across_splits_too(tmp_path: Path) -> None:
         list_pictures(tmp_path)
 
 
+@pytest.mark.fault("I4")
 def test_class_without_pictures_is_refused_by_name(tmp_path: Path) -> None:
     picture(tmp_path / "ok" / "a.png")
     (tmp_path / "chip").mkdir()
@@ -162,6 +165,7 @@ def test_class_in_only_one_split_is_no_empty_class(tmp_path: Path) -> None:
     assert list_pictures(tmp_path).labels == ("ok", "rare")
 
 
+@pytest.mark.fault("I4")
 def test_label_is_the_same_however_its_accents_were_typed(tmp_path: Path) -> None:
     """macOS writes é as two code points, Linux as one."""
     for form, split in (("NFC", "train"), ("NFD", "test")):
@@ -192,3 +196,33 @@ def test_linked_class_folder_is_followed_and_a_loop_is_not(tmp_path: Path) -> No
     (data / "ok").symlink_to(tmp_path / "elsewhere")
     (data / "bad" / "loop").symlink_to(data / "bad")
     assert {p.path for p in list_pictures(data).pictures} == {"ok/a.png", "bad/b.png"}
+
+
+@pytest.mark.fault("I4")
+@pytest.mark.parametrize(
+    "label", ["two words", "Prüfling", "-rf", "a,b", "'; drop", "\N{CJK UNIFIED IDEOGRAPH-826F}", "x" * 200]
+)
+def test_odd_labels_stay_what_they_are(tmp_path: Path, label: str) -> None:
+    picture(tmp_path / label / "a.png")
+    picture(tmp_path / "ok" / "a.png", seed=1)
+    listing = list_pictures(tmp_path)
+    assert set(listing.labels) == {label, "ok"}
+    assert {(p.path, p.label) for p in listing.pictures} == {(f"{label}/a.png", label), ("ok/a.png", "ok")}
+
+
+@pytest.mark.fault("I4")
+def test_many_thousand_files_are_listed_in_memory_in_proportion(tmp_path: Path) -> None:
+    """A million is the same a hundred times over; links to one file stand for the pictures."""
+    one, peaks = picture(tmp_path / "one.png"), []
+    for count in (500, 5_000):
+        folder = tmp_path / str(count)
+        for number in range(count):
+            target = folder / ("ok", "bad")[number % 2] / str(number % 50)
+            target.mkdir(parents=True, exist_ok=True)
+            (target / f"{number}.png").hardlink_to(one)
+        tracemalloc.start()
+        listing = list_pictures(folder)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len({p.path for p in listing.pictures}) == count and listing.passed_over == {}
+    assert peaks[1] < 15 * peaks[0] and peaks[1] < 5_000 * 1_000

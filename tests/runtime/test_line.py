@@ -9,99 +9,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+import msgspec
 import numpy as np
 import pytest
 
-from edgetl.errors import ModelError, SourceError
+from edgetl.errors import FrameError, ModelError, SourceError
+from edgetl.runtime import line as line_module
 from edgetl.runtime.inspector import Inspector
-from edgetl.runtime.interpreters import InterpreterInfo, open_interpreter
-from edgetl.runtime.line import Line, Sink, Summary, percentiles
-from edgetl.runtime.preprocess import Image
+from edgetl.runtime.judging import STOPPED
+from edgetl.runtime.line import Line, Sink
+from edgetl.runtime.parts.gate import SourceGate
+from edgetl.runtime.parts.settings import SourceTrigger
 from edgetl.runtime.sinks import JsonLines, TextLines
 from edgetl.runtime.sources import Frame
+from edgetl.runtime.status import percentiles
+from edgetl.runtime.summary import Summary
 from edgetl.runtime.verdict import Verdict
 from tests.runtime import tiny
-
-TFLITE = tiny.tflite()
-
-
-class ListSource:
-    """Gives the frames it was made with, at `every_s`, then ends or raises `error`."""
-
-    name = "list"
-
-    def __init__(
-        self, frames: Iterable[Frame], *, live: bool = False, triggered: bool = False,
-        error: Exception | None = None, every_s: float = 0.0,
-    ) -> None:  # fmt: skip
-        self._frames = iter(frames)
-        self.live = live
-        self.triggered = triggered
-        self._error = error
-        self._every_s = every_s
-        self.closed = 0
-
-    def read(self) -> Frame | None:
-        time.sleep(self._every_s)
-        frame = next(self._frames, None)
-        if frame is None and self._error is not None:
-            raise self._error
-        return frame
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-class Kept:
-    """A sink that keeps what it was shown."""
-
-    def __init__(self) -> None:
-        self.shown: list[tuple[Frame, Verdict | None]] = []
-
-    def show(self, frame: Frame, verdict: Verdict | None) -> None:
-        self.shown.append((frame, verdict))
-
-    def close(self) -> None:
-        pass
-
-    @property
-    def verdicts(self) -> list[Verdict]:
-        return [verdict for _, verdict in self.shown if verdict is not None]
-
-
-class SlowInterpreter:
-    """The real model behind a wait, and from its `fails_at`-th picture on an error."""
-
-    def __init__(self, wait_s: float = 0.0, fails_at: int | None = None) -> None:
-        self._inner = open_interpreter("litert", TFLITE, "m")
-        self.info: InterpreterInfo = self._inner.info
-        self.size = self._inner.size
-        self._wait_s = wait_s
-        self._fails_at = fails_at
-        self._seen = 0
-
-    def raw(self, image: Image) -> np.ndarray:
-        self._seen += 1
-        if self._fails_at is not None and self._seen >= self._fails_at:
-            raise ModelError("the accelerator went away")
-        time.sleep(self._wait_s)
-        return self._inner.raw(image)
-
-    def logits(self, image: Image) -> np.ndarray:
-        return self.raw(image).astype(np.float32) + 128
-
-
-def frame(index: int, colour: str | None = None, *, part: int | None = None, fault: str | None = None) -> Frame:
-    image = None if fault else tiny.plain(colour or tiny.LABELS[index % 3])
-    now = time.monotonic()
-    return Frame(index, f"f{index}", image, now, index / 10, fault, part)
-
-
-def frames(count: int, part_every: int = 0) -> Iterable[Frame]:
-    """Frames in the labels' colours; every `part_every`-th one with the next part."""
-    for index in range(count):
-        part = index // part_every + 1 if part_every and index % part_every == 0 else None
-        yield frame(index, part=part)
+from tests.runtime.line_rig import Kept, ListSource, SlowInterpreter, frame, frames
+from tests.runtime.waiting import until
 
 
 def inspected(
@@ -154,8 +80,8 @@ def test_each_part_gets_one_verdict_from_a_live_source_too() -> None:
     source = ListSource(frames(150, part_every=5), live=True, triggered=True, every_s=0.001)
     _, summary, kept = inspected(source, wait_s=0.004)
     assert Counter(v.part for v in kept.verdicts) == Counter(range(1, 31))
-    assert summary.dropped_parts == 0
-    assert len(kept.shown) + summary.dropped == summary.frames == 150
+    assert summary.dropped_parts == sum(v.frames == 0 for v in kept.verdicts)
+    assert len(kept.shown) + summary.dropped - summary.dropped_parts == summary.frames == 150
 
 
 @pytest.mark.fault("C8")
@@ -179,12 +105,16 @@ def test_burst_keeps_the_newest_and_counts_what_was_dropped() -> None:
     assert judged[-6:] == [200, 201, 202, 203, 204, 205], "in the trickle nothing is lost"
 
 
-def test_dropped_parts_are_counted_as_such() -> None:
+def test_dropped_parts_are_counted_and_unknown() -> None:
     source = ListSource(frames(60, part_every=1), live=True, triggered=True)
     _, summary, kept = inspected(source, wait_s=0.01)
     assert summary.dropped_parts == summary.dropped > 0
-    assert len(kept.verdicts) + summary.dropped_parts == 60
-    assert kept.verdicts[-1].part == 60
+    assert [v.part for v in kept.verdicts] == list(range(1, 61)), "each part has one verdict, in order"
+    lost = [v for v in kept.verdicts if v.verdict == "UNKNOWN"]
+    assert len(lost) == summary.dropped_parts
+    assert {(v.label, v.score, v.frames) for v in lost} == {(None, None, 0)}
+    assert all("not judged in time" in (v.reason or "") for v in lost)
+    assert kept.verdicts[-1].verdict != "UNKNOWN"
 
 
 def test_unreadable_frame_is_a_fault_in_its_place_and_the_rest_go_on() -> None:
@@ -277,6 +207,26 @@ def endless() -> Iterable[Frame]:
         index += 1
 
 
+def test_stop_between_parts_lets_the_part_in_view_have_all_its_frames() -> None:
+    """Asked while the second frame of a part is read, it ends after the part's third and last one."""
+
+    def asking() -> Iterable[Frame]:
+        for number in range(40):
+            if number == 11:
+                assert line.part_in_view
+                line.stop_between_parts()
+            yield frame(number, part=number // 5 + 1 if number % 5 == 0 else None)
+
+    source, kept = ListSource(asking(), triggered=True), Kept()
+    gate = SourceGate(SourceTrigger(frames=3))
+    line = Line(source, Inspector(SlowInterpreter(0.01), tiny.HOW, tiny.RULE), [kept], gate=gate)
+    summary = line.run()
+    assert summary.frames == 13
+    assert [v.part for v in kept.verdicts] == [1, 2, 3]
+    assert all(v.reason != STOPPED.reason for v in kept.verdicts)
+    assert not line.part_in_view and line.failure is None
+
+
 @pytest.mark.parametrize("live", [True, False])
 def test_stop_ends_an_endless_run_soon(live: bool) -> None:
     source, kept = ListSource(endless(), live=live, every_s=0.001), Kept()
@@ -290,6 +240,96 @@ def test_stop_ends_an_endless_run_soon(live: bool) -> None:
     assert summary.judged == len(kept.verdicts) > 0
     assert source.closed == 1
     assert threading.active_count() < 20
+
+
+class Gives:
+    """Gives so many parts as fast as they are taken, then nothing until it is asked to end."""
+
+    name = "some"
+    live = False
+    triggered = True
+
+    def __init__(self, parts: int) -> None:
+        self.parts, self.given = parts, 0
+        self.end = threading.Event()
+
+    def read(self) -> Frame | None:
+        if self.given == self.parts:
+            self.end.wait()
+            return None
+        self.given += 1
+        return frame(self.given, part=self.given)
+
+    def close(self) -> None:
+        pass
+
+
+class Gated(SlowInterpreter):
+    """Does not answer until it is let go."""
+
+    def __init__(self, wait_s: float = 0.0) -> None:
+        super().__init__(wait_s)
+        self.asked, self.go = threading.Event(), threading.Event()
+
+    def raw(self, image: object) -> np.ndarray:
+        self.asked.set()
+        self.go.wait()
+        return super().raw(image)  # type: ignore[arg-type]
+
+
+def stopped_with_all_at_hand(model: Gated, parts: int) -> tuple[Line, Kept]:
+    """A line that is stopped when one part is with the model and each stage holds another one, in its hand and before it."""
+    source, kept = Gives(parts), Kept()
+    line = Line(source, Inspector(model, tiny.HOW, tiny.RULE), [kept])
+    thread = threading.Thread(target=line.run)
+    thread.start()
+    model.asked.wait()
+    until(lambda: source.given == parts)
+    line.stop()
+    source.end.set()
+    model.go.set()
+    thread.join()
+    return line, kept
+
+
+@pytest.mark.fault("W2")
+@pytest.mark.parametrize(("cores", "parts"), [(2, 3), (4, 5)])
+def test_stop_judges_what_every_stage_has_in_hand(cores: int, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line_module, "cores", lambda: cores)
+    line, kept = stopped_with_all_at_hand(Gated(), parts)
+    numbers = list(range(1, parts + 1))
+    assert [v.part for v in kept.verdicts] == numbers
+    assert [v.label for v in kept.verdicts] == [tiny.LABELS[n % 3] for n in numbers]
+    assert line.failure is None and line.summary.judged == parts
+
+
+@pytest.mark.parametrize("cores", [1, 2, 4])
+def test_every_frame_is_judged_once_however_many_threads_there_are(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line_module, "cores", lambda: cores)
+    _, summary, kept = inspected(ListSource(frames(30)))
+    assert [v.frame for v in kept.verdicts] == list(range(30)) and summary.dropped == 0
+
+
+@pytest.mark.parametrize("cores", [2, 4])
+def test_frame_that_cannot_be_made_ready_ends_the_run_after_those_before(
+    cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_module, "cores", lambda: cores)
+    flat = msgspec.structs.replace(frame(3), image=np.zeros((4, 4), np.uint8))
+    line, _, kept = inspected(ListSource([*frames(3), flat]))
+    assert isinstance(line.failure, FrameError)
+    assert [v.verdict == "FAULT" for v in kept.verdicts] == [False, False, False, True]
+
+
+@pytest.mark.fault("W2")
+def test_stop_does_not_wait_for_a_slow_model_to_judge_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second for what is at hand: a model that needs 0.7 s for each part gets no further than the third after the stop."""
+    monkeypatch.setattr(line_module, "cores", lambda: 4)
+    line, kept = stopped_with_all_at_hand(Gated(0.7), 5)
+    assert [v.part for v in kept.verdicts] == [1, 2, 3, 4, 5], "each has its verdict"
+    assert kept.verdicts[0].label is not None, "that with the model"
+    assert kept.verdicts[-1].reason == STOPPED.reason and kept.verdicts[-1].label is None
+    assert line.failure is None
 
 
 class Breaking:

@@ -55,18 +55,22 @@ def test_newest_wins_and_what_had_to_go_is_handed_back() -> None:
     assert drained(box) == [4, 5, 6]
 
 
-def test_precious_items_go_last() -> None:
-    box: Mailbox[int] = Mailbox(3, keep_all=False, precious=lambda item: item % 10 == 0)
+def note_of_tens(item: int) -> int | None:
+    return -item if item % 10 == 0 else None
+
+
+def test_items_of_which_something_must_remain_go_last() -> None:
+    box: Mailbox[int] = Mailbox(3, keep_all=False, remains=note_of_tens)
     assert [box.put(number) for number in (10, 1, 20, 2, 3)] == [None, None, None, 1, 2]
     box.close()
     assert drained(box) == [10, 20, 3]
 
 
-def test_with_only_precious_items_the_oldest_goes() -> None:
-    box: Mailbox[int] = Mailbox(2, keep_all=False, precious=lambda _: True)
-    assert [box.put(number) for number in (1, 2, 3)] == [None, None, 1]
+def test_what_remains_keeps_its_place_and_takes_no_room() -> None:
+    box: Mailbox[int] = Mailbox(2, keep_all=False, remains=note_of_tens)
+    assert [box.put(number) for number in (10, 20, 30, 40, 1, 50)] == [None, None, 10, 20, 30, 1]
     box.close()
-    assert drained(box) == [2, 3]
+    assert drained(box) == [-10, -20, -30, 40, 50]
 
 
 def test_error_comes_after_the_items_before_it() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from edgetl.errors import BundleError, BundleFormatError
 from edgetl.runtime.bundle import MAX_MANIFEST_BYTES, open_bundle
-from edgetl.runtime.manifest import FORMAT_VERSION, parse_manifest
+from edgetl.runtime.manifest import DETECTOR_VERSION, FORMAT_VERSION, parse_manifest
 from tests.runtime import tiny
 
 GOOD = msgspec.json.encode(tiny.manifest_of({"model/int8.tflite": b"x"}))
@@ -100,7 +100,7 @@ def test_unknown_fields_are_passed_over() -> None:
 
 
 @pytest.mark.fault("S13")
-@pytest.mark.parametrize("version", [FORMAT_VERSION + 1, 99, 2**40])
+@pytest.mark.parametrize("version", [DETECTOR_VERSION + 1, 99, 2**40])
 def test_newer_format_asks_for_an_update_whatever_else_is_in_it(version: int) -> None:
     with pytest.raises(BundleFormatError, match=r"newer than this edgetl reads .*; update edgetl"):
         parse_manifest(msgspec.json.encode({"format_version": version, "models": "in another shape"}), "a.edgetl")

@@ -155,6 +155,46 @@ def test_what_is_no_picture_is_refused_by_name(name: str, data: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
+def scratched(data: bytes, count: int, seed: int) -> bytes:
+    """A JPEG with `count` bytes of its pixels' data changed, the headers and the end marker left alone."""
+    rng = np.random.default_rng(seed)
+    start = data.index(b"\xff\xda") + 14
+    changed = bytearray(data)
+    for at in rng.choice(np.arange(start, len(data) - 2), count, replace=False):
+        changed[at] ^= int(rng.integers(1, 256))
+    return bytes(changed)
+
+
+@pytest.mark.fault("I1")
+def test_jpeg_with_changed_bytes_is_refused_where_opencv_decodes_it() -> None:
+    """JPEG has no checksum: what keeps the code's grammar cannot be seen. Of 64 changed bytes one always breaks it."""
+    patched_up = 0
+    for seed in range(20):
+        data = scratched(pic.jpeg(pic.noise(seed=seed)), 64, seed)
+        patched_up += cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None
+        with pytest.raises(PictureError, match=r"parts/x\.jpg: "):
+            decode(data, "parts/x.jpg")
+    assert patched_up > 10  # OpenCV gives a picture for most of them: the check is ours
+
+
+@pytest.mark.fault("I1")
+def test_turned_jpeg_with_changed_bytes_is_refused() -> None:
+    data = pic.with_exif(pic.jpeg(pic.noise()), 6)
+    assert decode(data, "turned.jpg").shape == (160, 120, 3)
+    with pytest.raises(PictureError, match="damaged"):
+        decode(scratched(data, 64, 1), "turned.jpg")
+
+
+@pytest.mark.parametrize("quality", [30, 95])
+def test_jpeg_has_the_same_pixels_as_opencv_gives(quality: int) -> None:
+    for image in (pic.noise(), pic.noise(161, 3), pic.quarters()):
+        data = pic.jpeg(image, quality)
+        assert np.array_equal(decode(data, "x.jpg"), cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+    good, grey = cv2.imencode(".jpg", pic.noise()[:, :, 0])
+    assert good and np.array_equal(decode(grey.tobytes(), "g.jpg"), cv2.imdecode(grey, cv2.IMREAD_COLOR))
+
+
+@pytest.mark.fault("I1")
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9, 0.99])
 def test_jpeg_cut_short_is_refused(share: float) -> None:
     data = pic.jpeg(pic.noise())

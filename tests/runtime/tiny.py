@@ -78,6 +78,92 @@ def tflite(
     return bytes(builder.Output())
 
 
+def crashing() -> bytes:
+    """The same model with one offset damaged, on which LiteRT ends its process with a segmentation fault."""
+    data = bytearray(tflite())
+    data[196:200] = b"\xff" * 4
+    return bytes(data)
+
+
+def hanging() -> bytes:
+    """A model whose first inference never ends: before the mean stands a loop whose condition stays true."""
+    code = {name: schema.OperatorCodeT() for name in ("WHILE", "MEAN", "LOGICAL_OR")}
+    for name, found in code.items():
+        found.builtinCode = found.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
+        found.version = 2 if name == "MEAN" else 1
+    loop, mean = schema.OperatorT(), schema.OperatorT()
+    loop.opcodeIndex, loop.inputs, loop.outputs = 0, [2], [3]
+    loop.builtinOptionsType, loop.builtinOptions = schema.BuiltinOptions.WhileOptions, schema.WhileOptionsT()
+    loop.builtinOptions.condSubgraphIndex, loop.builtinOptions.bodySubgraphIndex = 1, 2
+    mean.opcodeIndex, mean.inputs, mean.outputs = 1, [0, 1], [4]
+    mean.builtinOptionsType, mean.builtinOptions = schema.BuiltinOptions.ReducerOptions, schema.ReducerOptionsT()
+    main = schema.SubGraphT()
+    main.tensors = [
+        _tensor("picture", (1, SIZE, SIZE, 3), schema.TensorType.INT8, 0, (1.0, -128)),
+        _tensor("axes", (2,), schema.TensorType.INT32, 1, None),
+        _tensor("on", (1,), schema.TensorType.BOOL, 2, None),
+        _tensor("never", (1,), schema.TensorType.BOOL, 0, None),
+        _tensor("logits", (1, 3), schema.TensorType.INT8, 0, (1.0, -128)),
+    ]
+    main.inputs, main.outputs, main.operators = [0], [4], [loop, mean]
+    axes, on = schema.BufferT(), schema.BufferT()
+    axes.data, on.data = list(np.array([1, 2], np.int32).tobytes()), [1]
+    model = schema.ModelT()
+    model.version, model.operatorCodes = 3, list(code.values())
+    model.subgraphs, model.buffers = [main, _same("condition"), _same("body")], [schema.BufferT(), axes, on]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _same(name: str) -> Any:
+    """A subgraph that gives the truth value that it gets."""
+    either = schema.OperatorT()
+    either.opcodeIndex, either.inputs, either.outputs = 2, [0, 0], [1]
+    graph = schema.SubGraphT()
+    graph.name = name
+    graph.tensors = [_tensor(f"{name}_{end}", (1,), schema.TensorType.BOOL, 0, None) for end in ("in", "out")]
+    graph.inputs, graph.outputs, graph.operators = [0], [1], [either]
+    return graph
+
+
+def hungry(megabytes: int) -> bytes:
+    """The same model, which on its way repeats the picture until it takes that much memory, and cuts it off again."""
+    times = megabytes * 1_000_000 // (SIZE * SIZE * 3)
+    names = ("TILE", "SLICE", "MEAN")
+    codes = [schema.OperatorCodeT() for _ in names]
+    for code, name in zip(codes, names, strict=True):
+        code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
+        code.version = 2
+    inputs = ([0, 1], [2, 3, 4], [5, 6])
+    operators = [schema.OperatorT() for _ in names]
+    for number, operator in enumerate(operators):
+        operator.opcodeIndex, operator.inputs, operator.outputs = number, inputs[number], [(2, 5, 7)[number]]
+    operators[2].builtinOptionsType = schema.BuiltinOptions.ReducerOptions
+    operators[2].builtinOptions = schema.ReducerOptionsT()
+    picture, int8, int32, step = (1, SIZE, SIZE, 3), schema.TensorType.INT8, schema.TensorType.INT32, (1.0, -128)
+    graph = schema.SubGraphT()
+    graph.tensors = [
+        _tensor("picture", picture, int8, 0, step),
+        _tensor("times", (4,), int32, 1, None),
+        _tensor("wide", (1, SIZE * times, SIZE, 3), int8, 0, step),
+        _tensor("from", (4,), int32, 2, None),
+        _tensor("size", (4,), int32, 3, None),
+        _tensor("cut", picture, int8, 0, step),
+        _tensor("axes", (2,), int32, 4, None),
+        _tensor("logits", (1, 3), int8, 0, step),
+    ]
+    graph.inputs, graph.outputs, graph.operators = [0], [7], operators
+    constants = [schema.BufferT() for _ in range(5)]
+    for buffer, values in zip(constants[1:], ([1, times, 1, 1], [0, 0, 0, 0], picture, [1, 2]), strict=True):
+        buffer.data = list(np.array(values, np.int32).tobytes())
+    model = schema.ModelT()
+    model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, codes, [graph], constants
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def onnx(shape: tuple[int | str, ...] = (1, SIZE, SIZE, 3), dtype: str = "uint8") -> bytes:
     """The same model as an ONNX graph."""
     from onnx import TensorProto, helper

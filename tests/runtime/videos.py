@@ -10,13 +10,13 @@ import numpy as np
 from tests.runtime import tiny
 
 
-def write(path: Path, frames: int = 40, fps: float = 10.0) -> Path:
+def write(path: Path, frames: int = 40, fps: float = 10.0, size: tuple[int, int] = (64, 48)) -> Path:
     """A video whose frame n is plain red, green or blue in turn, with n told by its brightness."""
     codec = {".avi": "MJPG", ".mp4": "mp4v"}[path.suffix]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, (64, 48))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, size)
     assert writer.isOpened()
     for number in range(frames):
-        image = tiny.plain(tiny.LABELS[number % 3], 64, 48)
+        image = tiny.plain(tiny.LABELS[number % 3], *size)
         writer.write(np.where(image > 0, np.uint8(255 - 2 * number), image))
     writer.release()
     return path

@@ -108,17 +108,18 @@ def some(count: int) -> Iterator[Image]:
 
 
 @pytest.mark.fault("P5")
-def test_stream_that_dies_ends_with_a_fault_and_shows_no_password(tiny_bundle: Path) -> None:
+def test_stream_that_breaks_off_is_a_fault_and_is_taken_up_again_without_showing_its_password(
+    tiny_bundle: Path,
+) -> None:
     with mjpeg_server(lambda: some(15)) as port:
         address = f"http://anna:s3cret@127.0.0.1:{port}/stream?password=hidden1"
-        done = edgetl("run", tiny_bundle, "--source", address, "--json", *FAST)
-    assert done.returncode == 1
-    told_in_one_line(done, "E_SOURCE")
+        done = edgetl("run", tiny_bundle, "--source", address, "--json", "--limit", 40, *FAST)
+    assert done.returncode == 0, done.stderr
     verdicts, summary = lines_of(done)
-    assert len(verdicts) > 1
-    assert all(v["label"] in tiny.LABELS for v in verdicts[:-1])
-    assert (verdicts[-1]["verdict"], verdicts[-1]["label"]) == ("FAULT", None)
-    assert summary["verdicts"]["FAULT"] == 1
+    kinds = [v["verdict"] == "FAULT" for v in verdicts]
+    assert False in kinds[kinds.index(True) :]  # a fault, and frames after it
+    assert all((v["label"] in tiny.LABELS) == (v["verdict"] != "FAULT") for v in verdicts)
+    assert summary["verdicts"]["FAULT"] == sum(kinds)
     for secret in ("anna", "s3cret", "hidden1"):
         assert secret not in done.stdout + done.stderr
 

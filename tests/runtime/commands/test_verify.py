@@ -85,3 +85,33 @@ def test_without_an_interpreter_it_says_what_to_install(tiny_bundle: Path) -> No
     )
     assert done.returncode == 3
     assert "E_MISSING_PART" in done.stderr and "pip install 'edgetl[device]'" in done.stderr
+
+
+def test_proof_is_shown_and_read_again_from_the_files(small_bundle: Path) -> None:
+    done = edgetl("verify", small_bundle, "--json")
+    proofs = {p["model"]: p for p in json.loads(done.stdout)["proofs"]}
+    assert set(proofs) == {"model/int8.tflite", "model/int8.onnx"}
+    for proof in proofs.values():
+        assert proof["islands"] == [] and proof["softmax"] == "outside" and proof["input"]["step"] == 1.0
+    assert proofs["model/int8.tflite"]["labels"] == json.loads(done.stdout)["labels"]
+
+
+@pytest.mark.parametrize(
+    ("name", "replacement", "words"),
+    [
+        ("model/int8.tflite", "model/float32.tflite", "must be uint8 or int8 pixels, got float32"),
+        ("proof.json", "", "it is not the model that was proved at export"),
+    ],
+)
+def test_model_that_is_not_the_proved_one(
+    small_bundle: Path, tmp_path: Path, name: str, replacement: str, words: str
+) -> None:
+    """Whoever wrote the manifest vouches for the changed file, so hashes say nothing."""
+    import zipfile
+
+    with zipfile.ZipFile(small_bundle) as archive:
+        other = archive.read(replacement) if replacement else archive.read(name).replace(b'"MEAN":1', b'"MEAN":2')
+    path = tiny.rewritten(small_bundle, tmp_path / "x.edgetl", lambda n, data: other if n == name else data)
+    done = edgetl("verify", path)
+    assert done.returncode == 1
+    assert "E_FORMAT" in done.stderr and words in done.stderr, done.stderr

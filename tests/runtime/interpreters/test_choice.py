@@ -153,7 +153,7 @@ def test_wrong_names_and_missing_formats_are_told(tiny_bundle: Path, cache: Path
     with open_bundle(tiny_bundle) as bundle:
         with pytest.raises(UsageError, match="unknown interpreter 'nonsense'"):
             choose(bundle, "nonsense")
-        with pytest.raises(ModelError, match="holds no int8 onnx model"):
+        with pytest.raises(ModelError, match="holds no quantized onnx model"):
             choose(bundle, "onnxruntime")
         with pytest.raises(ModelError, match="holds no float32 tflite model"):
             open_named(bundle, "litert", precision="float32")

@@ -82,3 +82,65 @@ def test_data_outside_the_model_is_not_read(tmp_path: Path, location: str, monke
     with pytest.raises(ModelError):
         opened(model.SerializeToString())
     assert sorted(p.name for p in (tmp_path / "here").iterdir()) == ["secret.bin"]
+
+
+def qdq(zero: np.generic) -> bytes:
+    """A graph that quantizes once, with that zero point."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    constants = [numpy_helper.from_array(np.float32(1), "s"), numpy_helper.from_array(np.asarray(zero), "z")]
+    nodes = [helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+             helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"])]  # fmt: skip
+    ports = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [3]) for n in "xy"]
+    made: bytes = helper.make_model(helper.make_graph(nodes, "g", ports[:1], ports[1:], constants)).SerializeToString()
+    return made
+
+
+def test_tensorrt_runs_graphs_of_its_form_only_and_keeps_its_engines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By rule: what onnxruntime is asked for on a machine that has TensorRT."""
+    from edgetl.runtime.interpreters.onnx import providers_for
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    there = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    signed, unsigned = qdq(np.int8(0)), qdq(np.uint8(0))
+    assert providers_for(there, unsigned, "m") == ["CPUExecutionProvider"]
+    assert providers_for(["CPUExecutionProvider"], signed, "m") == ["CPUExecutionProvider"]
+    (name, options), *rest = providers_for(there, signed, "m")
+    assert (name, rest) == ("TensorrtExecutionProvider", ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    assert providers_for([there[0], there[2]], signed, "m")[1:] == ["CPUExecutionProvider"], "without CUDA's provider"
+    assert options["trt_int8_enable"] and options["trt_engine_cache_enable"]
+    folder = Path(options["trt_engine_cache_path"])
+    assert folder.is_dir() and folder.is_relative_to(tmp_path)
+    assert providers_for(there, signed, "m") == providers_for(there, signed, "m"), "the same engines next time"
+
+
+def test_engine_that_is_asked_for_is_the_one_that_is_taken() -> None:
+    from edgetl.runtime.interpreters.onnx import OnnxInterpreter, providers_for
+
+    there = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    signed = qdq(np.int8(0))
+    assert providers_for(there, signed, "m", "cpu") == ["CPUExecutionProvider"]
+    assert providers_for(there, signed, "m", "cuda") == ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    found = OnnxInterpreter(tiny.onnx(), "m.onnx", 1, "fast", "cpu")
+    assert found.info.name == "onnxruntime-cpu" and found.logits(preprocess(pic.noise(), tiny.HOW)).shape == (3,)
+
+
+def test_processor_never_stands_in_for_a_gpu() -> None:
+    import onnxruntime
+
+    from edgetl.runtime.interpreters.onnx import OnnxInterpreter
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    with pytest.raises(ModelError, match=r"m\.onnx: .*CUDA"):
+        OnnxInterpreter(tiny.onnx(), "m.onnx", 1, "fast", "cuda")
+
+
+def test_without_a_place_for_engines_the_cpu_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgetl.runtime.interpreters.onnx import providers_for
+
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert providers_for(["TensorrtExecutionProvider"], qdq(np.int8(0)), "m") == ["CPUExecutionProvider"]

@@ -1,0 +1,1 @@
+"""Cameras in a process of their own, which can hang, crash and be killed without the line noticing more than a FAULT."""

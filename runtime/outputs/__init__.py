@@ -1,0 +1,1 @@
+"""Where results go: brokers, controllers, servers and files. Nothing here makes the loop wait."""
