@@ -7,6 +7,7 @@ edges too.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import msgspec
 import torch
@@ -15,7 +16,8 @@ from torch import Tensor
 
 
 class Augmentation(msgspec.Struct, frozen=True):
-    """How far a picture may be changed. Angles in degrees, shifts and scales as fractions, light as factors."""
+    """How far a picture may be changed. Angles in degrees, shifts and scales as fractions, light as factors. `blur` is the
+    chance that a picture is blurred, `softness` how much of the blurred picture (means of 3×3) is mixed in."""
 
     flip_horizontal: bool = True
     flip_vertical: bool = False
@@ -27,6 +29,7 @@ class Augmentation(msgspec.Struct, frozen=True):
     colour: float = 0.06
     blur: float = 0.2
     noise: float = 4.0
+    softness: float = 1.0
 
 
 PRESETS = {
@@ -40,34 +43,54 @@ PRESETS = {
         brightness=0.10,
         contrast=0.10,
         colour=0.02,
-        blur=0.0,
+        blur=0.05,
+        softness=0.5,
         noise=2.0,
     ),
     "texture": Augmentation(flip_vertical=True, rotate_deg=180.0),
     "natural": Augmentation(rotate_deg=12.0, shift=0.08, scale=0.15, brightness=0.25, contrast=0.25),
 }
+PRESETS["auto"] = PRESETS["natural"]  # where nothing was trained, so that nothing was decided
 
 
-def augment(pixels: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
-    """A changed copy of N×3×S×S float pixels (0 to 255); random numbers come from `generator` (on the CPU)."""
-    n = len(pixels)
+class Part(msgspec.Struct, frozen=True):
+    """Which pictures of a batch of how many."""
+
+    pictures: slice
+    of: int
+
+
+def augment(pixels: Tensor, how: Augmentation, generator: torch.Generator, part: Part | None = None) -> Tensor:
+    """A changed copy of N×3×S×S float pixels (0 to 255); random numbers come from `generator`, and are drawn on its device.
+
+    Where the pixels are a `part` of a batch, each is changed as it would be in the whole batch.
+    """
+    n, whole = len(pixels), part or Part(slice(None), len(pixels))
+
+    def random(draw: Callable[..., Tensor], *shape: int) -> Tensor:
+        """Numbers of shape (…, pictures, 1…), of which those of our pictures are kept."""
+        at = shape.index(-1)
+        drawn = draw(*shape[:at], whole.of, *shape[at + 1 :], generator=generator, device=generator.device)
+        return drawn[(slice(None),) * at + (whole.pictures,)].to(pixels.device)
 
     def uniform(*shape: int) -> Tensor:
-        return (torch.rand(*shape, generator=generator) * 2 - 1).to(pixels.device)
+        return random(torch.rand, *shape) * 2 - 1
 
-    pixels = _moved(pixels, how, uniform(5, n))
-    pixels = _relit(pixels, how, uniform(3, n, 1, 1, 1), uniform(n, 3, 1, 1))
+    pixels = _moved(pixels, how, uniform(5, -1))
+    pixels = _relit(pixels, how, uniform(3, -1, 1, 1, 1), uniform(-1, 3, 1, 1))
     if how.blur > 0:
-        blurred = (torch.rand(n, generator=generator) < how.blur).to(pixels.device)
-        pixels = torch.where(blurred.view(n, 1, 1, 1), F.avg_pool2d(pixels, 3, 1, 1, count_include_pad=False), pixels)
+        blurred = random(torch.rand, -1) < how.blur
+        soft = pixels.lerp(F.avg_pool2d(pixels, 3, 1, 1, count_include_pad=False), how.softness)
+        pixels = torch.where(blurred.view(n, 1, 1, 1), soft, pixels)
     if how.noise > 0:
-        level = how.noise * uniform(n, 1, 1, 1).abs()
-        pixels = pixels + level * torch.randn(pixels.shape, generator=generator).to(pixels.device)
+        level = how.noise * uniform(-1, 1, 1, 1).abs()
+        pixels = pixels + level * random(torch.randn, -1, *pixels.shape[1:])
     return pixels.clamp(0, 255)
 
 
 def _moved(pixels: Tensor, how: Augmentation, r: Tensor) -> Tensor:
-    """Rotation, scale, shift and flips as one resampling; what comes in at the border repeats the edge."""
+    """Rotation, scale, shift and flips as one resampling; what comes in at the border is the picture mirrored,
+    since edges drawn out into stripes look like nothing a camera sees."""
     angle = r[0] * math.radians(how.rotate_deg)
     zoom = 1 + r[1] * how.scale
     flip_x = torch.where(r[4] > 0, 1.0, -1.0) if how.flip_horizontal else torch.ones_like(r[4])
@@ -76,7 +99,7 @@ def _moved(pixels: Tensor, how: Augmentation, r: Tensor) -> Tensor:
     rows_x = torch.stack([cos * flip_x, -sin * flip_y, r[2] * 2 * how.shift], dim=-1)
     rows_y = torch.stack([sin * flip_x, cos * flip_y, r[3] * 2 * how.shift], dim=-1)
     grid = F.affine_grid(torch.stack([rows_x, rows_y], dim=1), list(pixels.shape), align_corners=False)
-    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
 def _relit(pixels: Tensor, how: Augmentation, r: Tensor, per_channel: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from edgetl.errors import UsageError
+from edgetl.trainer.normalization import Normalization
 from edgetl.trainer.torch_stack import import_timm
 
 # Plain name: timm's. The Lite nets are the TensorFlow-trained ones, since timm has weights for all five of those.
@@ -26,6 +27,7 @@ PLAIN_NAMES = {
     "resnet_tiny": "test_resnet",
     "resnet18": "resnet18",
     "resnet50": "resnet50",
+    "vit_tiny": "vit_tiny_patch16_224",
 }
 TIMM_PREFIX = "timm:"  # `timm:efficientnet_lite0` is timm's own net where a plain name means another
 
@@ -39,6 +41,17 @@ class Backbone(msgspec.Struct, frozen=True):
     std: tuple[float, float, float]
     stem: str
     classifier: str
+
+    @property
+    def normalization(self) -> Normalization:
+        """What its weights expect of their input."""
+        return Normalization(self.mean, self.std)
+
+    def expecting(self, normalization: Normalization | None) -> Backbone:
+        """The same architecture whose weights expect another input; None leaves it as it is."""
+        if normalization is None:
+            return self
+        return msgspec.structs.replace(self, mean=normalization.mean, std=normalization.std)
 
 
 def timm_name_of(name: str) -> str:

@@ -32,10 +32,29 @@ def plot_curves(results: Path, out: Path) -> None:
     balanced = [100 * float(r["val_balanced_accuracy"]) for r in rows]
     right.plot(epochs, balanced, label="validation, balanced accuracy", marker=".")
     right.set(xlabel="epoch", ylabel="%")
+    for row, before in zip(rows[2:], rows[1:], strict=False):
+        if int(row["held"]) > int(before["held"]):
+            left.axvline(int(before["epoch"]), color="tab:red", linestyle=":", label="overfitting: more layers held")
     for axes in (left, right):
         axes.legend()
         axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
+    _save(figure, out)
+
+
+def plot_distances(groups: dict[str, NDArray[np.float64]], threshold: float, surely: float, out: Path) -> None:
+    """Draws how far held-out pictures of each kind lie from good parts, and where OK ends and NG begins."""
+    figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
+    everything = np.concatenate([*groups.values(), [threshold, surely]])
+    bins = np.geomspace(everything.min() * 0.98, everything.max() * 1.02, 50)
+    for (name, distances), colour in zip(groups.items(), ("tab:green", "tab:red"), strict=False):
+        axes.hist(distances, bins=bins.tolist(), alpha=0.65, color=colour, label=f"{name} ({len(distances)})")
+    axes.axvline(threshold, color="black", linestyle="--", linewidth=1, label="OK ends")
+    axes.axvline(surely, color="black", linewidth=1, label="NG begins")
+    axes.set(xlabel="distance from remembered patches", ylabel="pictures", xscale="log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
+    axes.legend(fontsize=8)
     _save(figure, out)
 
 

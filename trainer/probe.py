@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import sys
+import time
+from collections.abc import Callable
+
 import msgspec
 import numpy as np
 import torch
@@ -9,10 +15,18 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edgetl.errors import TrainingError
 from edgetl.runtime.metrics import balanced_accuracy, confusion_matrix
+from edgetl.trainer import network as network_module
 from edgetl.trainer.data import TrainingData
-from edgetl.trainer.network import Network
+from edgetl.trainer.feature_cache import FeatureCache, space_of
+from edgetl.trainer.inference import outputs_of
+from edgetl.trainer.network import FeatureNet, Network
 from edgetl.trainer.progress import Reporter
+from edgetl.trainer.ranks import ALONE, Rank
+from edgetl.trainer.scratch import scratch_array
+from edgetl.trainer.store import Pixels, decoding
+from edgetl.trainer.torch_stack import import_timm
 
 PENALTIES = (
     1e-1,
@@ -20,38 +34,97 @@ PENALTIES = (
     1e-3,
     1e-4,
 )  # L2 penalties tried; features have unit variance, so they mean the same everywhere
+_BLOCK = 512  # pictures whose features are copied at once
 
 
 class Head(msgspec.Struct):
-    """A linear head: `weight` classes×features, `bias` classes. `penalty` was chosen on val."""
+    """A linear head: `weight` classes×features, `bias` classes. `penalty` was chosen on val; `seconds`: what all that took."""
 
     weight: Tensor
     bias: Tensor
     penalty: float
     val_loss: float
     val_balanced_accuracy: float
+    seconds: float = 0.0
 
 
-@torch.inference_mode()
 def compute_features(
-    network: Network, data: TrainingData, rows: NDArray[np.int64], batch: int, device: torch.device, reporter: Reporter
+    network: FeatureNet,
+    data: TrainingData,
+    rows: NDArray[np.int64],
+    batch: int,
+    device: torch.device,
+    reporter: Reporter,
+    rank: Rank = ALONE,
 ) -> Tensor:
-    """Features of the given pictures, N×features, on the CPU."""
+    """N×features of the pictures `rows`, in evaluation mode, on the CPU. Those of pictures that this net saw before, in
+    another run too, are not computed again. Raises TrainingError where the weights are broken."""
     network.eval()
     reporter.begin("features", len(rows))
-    found: list[Tensor] = []
-    for pixels, _ in data.batches(rows, batch):
-        found.append(network.features(pixels.to(device)).float().cpu())
-        reporter.advance(sum(len(f) for f in found))
-    return torch.cat(found)
+    if not isinstance(data.images, Pixels):
+        return rank.gathered(rows, lambda mine: _computed(network, data, mine, batch, device, reporter.advance))
+    samples = data.images.samples
+    pictures = [samples[row].sha256 for row in rows]
+    cache = FeatureCache(_space(network, data.images, device))
+    values, known = cache.recall(pictures)
+    known = rank.known_to_all(known)
+    missing = np.flatnonzero(~known)
+    if len(missing):
+        done = len(rows) - len(missing)
+        found = rank.gathered(
+            rows[missing],
+            lambda mine: _computed(
+                network, data, mine, batch, device, lambda n: reporter.advance(done + n * rank.count)
+            ),
+        )
+        if rank.first:
+            cache.keep([pictures[position] for position in missing], found.numpy())
+        if done == 0:
+            return found
+        values[missing] = found.numpy()
+    return torch.from_numpy(values)
+
+
+def _space(network: FeatureNet, images: Pixels, device: torch.device) -> str:
+    """All that features depend on beside the pictures: net, preprocessing, decoders, our code, and what computes."""
+    code = inspect.getsource(network_module) + inspect.getsource(sys.modules[type(network).__module__])
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return space_of(
+        "features", net=network.digest(), code=hashlib.sha256(code.encode()).hexdigest(), torch=torch.__version__,
+        timm=import_timm().__version__, device=where, decoding=decoding(images.how),
+    )  # fmt: skip
+
+
+def _computed(
+    network: FeatureNet,
+    data: TrainingData,
+    rows: NDArray[np.int64],
+    batch: int,
+    device: torch.device,
+    advance: Callable[[int], None],
+) -> Tensor:
+    done = 0
+    if isinstance(data.images, Pixels):
+        data.images.fill(rows)
+
+    def check(features: Tensor) -> None:
+        nonlocal done
+        if not torch.isfinite(features).all():
+            raise TrainingError("the weights give features that are not numbers; take other --weights")
+        done += len(features)
+        advance(done)
+
+    return torch.from_numpy(outputs_of(network.features, data, rows, device, batch, check).numpy())
 
 
 def fit_head(train: Tensor, targets: Tensor, val: Tensor, val_targets: Tensor, class_weights: Tensor) -> Head:
     """Fits a head for each penalty and keeps the one with the smallest loss on val."""
-    mean, std = train.mean(dim=0), train.std(dim=0).clamp_min(1e-6)
+    started = time.monotonic()
+    mean, std = moments(train)
+    scaled = standardized(train, mean, std)
     best: Head | None = None
     for penalty in PENALTIES:
-        weight, bias = _fit((train - mean) / std, targets, class_weights, penalty)
+        weight, bias = fit_linear(scaled, targets, class_weights, penalty)
         weight = weight / std  # folded, so that the head takes plain features
         bias = bias - weight @ mean
         logits = val @ weight.T + bias
@@ -59,10 +132,32 @@ def fit_head(train: Tensor, targets: Tensor, val: Tensor, val_targets: Tensor, c
         if best is None or loss < best.val_loss:
             best = Head(weight, bias, penalty, loss, balanced_of(logits, val_targets))
     assert best is not None
+    best.seconds = time.monotonic() - started
     return best
 
 
-def _fit(features: Tensor, targets: Tensor, class_weights: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
+def moments(features: Tensor, rows: NDArray[np.int64] | None = None) -> tuple[Tensor, Tensor]:
+    """Mean and deviation (at least 1e-6) of each feature, over all the pictures or over some; without a copy of them."""
+    chosen = np.arange(len(features)) if rows is None else rows
+    parts = [torch.from_numpy(chosen[start : start + _BLOCK]) for start in range(0, len(chosen), _BLOCK)]
+    mean = torch.stack([features[part].sum(dim=0, dtype=torch.float64) for part in parts]).sum(dim=0) / len(chosen)
+    squares = torch.stack([(features[part] - mean).square().sum(dim=0) for part in parts]).sum(dim=0)
+    std = (squares / max(1, len(chosen) - 1)).sqrt()
+    return mean.float(), std.float().clamp_min(1e-6)
+
+
+def standardized(features: Tensor, mean: Tensor, std: Tensor, rows: NDArray[np.int64] | None = None) -> Tensor:
+    """N×features of mean 0 and deviation 1, of all the pictures or of some; on disk, since there may be many."""
+    chosen = np.arange(len(features)) if rows is None else rows
+    scaled = torch.from_numpy(scratch_array((len(chosen), features.shape[1]), np.float32))
+    for start in range(0, len(chosen), _BLOCK):
+        part = torch.from_numpy(chosen[start : start + _BLOCK])
+        scaled[start : start + _BLOCK] = (features[part] - mean) / std
+    return scaled
+
+
+def fit_linear(features: Tensor, targets: Tensor, class_weights: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
+    """Weight (classes×features) and bias of a linear head on N×features of unit variance, by L-BFGS."""
     weight = torch.zeros(len(class_weights), features.shape[1], requires_grad=True)
     bias = torch.zeros(len(class_weights), requires_grad=True)
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=100, history_size=10, line_search_fn="strong_wolfe")
@@ -83,14 +178,22 @@ def balanced_of(logits: Tensor, targets: Tensor) -> float:
     return balanced_accuracy(confusion_matrix(truth, predicted, logits.shape[1]))
 
 
-def train_probe(network: Network, data: TrainingData, batch: int, device: torch.device, reporter: Reporter) -> Head:
-    """Fits the probe and puts it into the network's classifier."""
+def logits_of(network: Network, features: Tensor) -> Tensor:
+    """What the network's classifier says of N×features, on the CPU."""
+    weight, bias = network.head.weight.detach().cpu(), network.head.bias.detach().cpu()
+    return features @ weight.reshape(len(weight), -1).T + bias
+
+
+def train_probe(
+    network: Network, data: TrainingData, batch: int, device: torch.device, reporter: Reporter, rank: Rank = ALONE
+) -> tuple[Head, Tensor]:
+    """Fits the probe and puts it into the network's classifier; also the features of the training pictures."""
     rows, val_rows = data.rows("train"), data.rows("val")
-    features = compute_features(network, data, np.concatenate([rows, val_rows]), batch, device, reporter)
-    train, val = features[: len(rows)].clone(), features[len(rows) :].clone()
+    features = compute_features(network, data, np.concatenate([rows, val_rows]), batch, device, reporter, rank)
+    train, val = features[: len(rows)], features[len(rows) :]
     targets, val_targets = (torch.from_numpy(data.targets[r]) for r in (rows, val_rows))
     head = fit_head(train, targets, val, val_targets, data.class_weights())
     with torch.no_grad():
         network.head.weight.copy_(head.weight.view_as(network.head.weight))
         network.head.bias.copy_(head.bias)
-    return head
+    return head, train

@@ -14,17 +14,25 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from edgetl.errors import RunError, UsageError
+from edgetl.runtime.anomaly import DetectorRecord
 from edgetl.runtime.decision import DecisionRule
 from edgetl.runtime.files import write_file
 from edgetl.runtime.preprocess import Preprocessing
 from edgetl.trainer.backbones import describe
-from edgetl.trainer.finetune import EpochRow, Finetuning, Progressing
+from edgetl.trainer.distillation import TeacherRecord
+from edgetl.trainer.finetune import Finetuning
 from edgetl.trainer.network import Network
+from edgetl.trainer.normalization import Normalization
+from edgetl.trainer.oneclass.bank import Bank
+from edgetl.trainer.oneclass.features import make_feature_network
+from edgetl.trainer.selection import EpochRow, Progressing
 from edgetl.trainer.settings import Settings
 
 RUN_FORMAT = 1
 BEST = Path("weights/best.safetensors")
 LAST = Path("weights/last.safetensors")
+FLOAT = "float32 (torch)"  # the network itself among models
+BANK = Path("weights/bank.safetensors")  # of a one-class run
 
 
 class SplitRecord(msgspec.Struct, frozen=True):
@@ -37,7 +45,10 @@ class SplitRecord(msgspec.Struct, frozen=True):
 
 
 class RunRecord(msgspec.Struct, kw_only=True):
-    """metrics.json: what the run learned and reached. `complete` is false while it trains or after Ctrl-C."""
+    """metrics.json: what the run learned and reached. `complete` is false while it trains or after Ctrl-C; `detector` is
+    there where it learned from good parts alone. `blend`: the weights lie so far on the way from those of the start to those of
+    `best_epoch`. `normalization` is what the network expects, None the usual one of its
+    architecture."""
 
     format: int = RUN_FORMAT
     created: str
@@ -46,11 +57,15 @@ class RunRecord(msgspec.Struct, kw_only=True):
     preprocessing: Preprocessing
     weights: str
     best_epoch: int
+    blend: float | None = None
     val_balanced_accuracy: float
     pictures: dict[str, int]
     passed_over: dict[str, str]
     seconds: float
     versions: dict[str, str]
+    teacher: TeacherRecord | None = None
+    detector: DetectorRecord | None = None
+    normalization: Normalization | None = None
 
 
 class Run(msgspec.Struct):
@@ -63,8 +78,10 @@ class Run(msgspec.Struct):
 
     def network(self) -> Network:
         """The trained network, on the CPU, in evaluation mode. Raises RunError."""
-        backbone = describe(self.settings.model)
-        network = Network(backbone, len(self.record.rule.labels), self.settings.imgsz)
+        backbone = describe(self.settings.model).expecting(self.record.normalization)
+        network = Network(backbone, len(self.record.rule.labels), self.record.preprocessing.size)
+        if self.record.detector is not None:
+            make_feature_network(network)
         _load_state(network, self.folder / BEST)
         return network.eval()
 
@@ -84,6 +101,11 @@ def write_record(folder: Path, record: RunRecord) -> None:
     write_file(folder / "metrics.json", msgspec.json.format(msgspec.json.encode(record)))
 
 
+def write_decision(folder: Path, account: bytes) -> None:
+    """Writes decision.json: what the limits of the verdicts were chosen for, and what they come to."""
+    write_file(folder / "decision.json", msgspec.json.format(account))
+
+
 def write_results(folder: Path, rows: list[EpochRow]) -> None:
     """Writes results.csv."""
     text = io.StringIO()
@@ -96,6 +118,19 @@ def write_results(folder: Path, rows: list[EpochRow]) -> None:
 def write_best(folder: Path, network: torch.nn.Module) -> None:
     """Writes the weights that count."""
     write_file(folder / BEST, save(_plain(network)))
+
+
+def write_bank(folder: Path, bank: Bank) -> None:
+    """Writes the bank; `pictures` are positions in splits.json."""
+    write_file(folder / BANK, save({name: torch.from_numpy(v) for name, v in msgspec.structs.asdict(bank).items()}))
+
+
+def read_bank(folder: Path) -> Bank:
+    """The bank of a one-class run. Raises RunError."""
+    try:
+        return Bank(**{name: tensor.numpy() for name, tensor in load_file(folder / BANK).items()})
+    except (OSError, SafetensorError, TypeError) as error:
+        raise RunError(f"{folder / BANK}: cannot be read ({error}); train again") from error
 
 
 def _plain(network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -141,6 +176,7 @@ def write_last(folder: Path, state: Finetuning) -> None:
     """Writes all that `--resume` needs: tensors as safetensors with the rest in their metadata, in one rename."""
     tensors = {f"network.{k}": v for k, v in _plain(state.network).items()}
     tensors |= {f"average.{k}": v for k, v in _plain(state.average).items()}
+    tensors |= {f"start.{k}": v.cpu().contiguous() for k, v in state.start.items()}
     for index, values in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{k}": v.detach().cpu().contiguous() for k, v in values.items()}
     rest = json.dumps(msgspec.to_builtins(_Resume(state.settings, state.at)))  # json's, since msgspec's loses a NaN
@@ -160,6 +196,7 @@ def read_last(folder: Path, state: Finetuning) -> None:
     state.at = resume.at
     state.network.load_state_dict(_below("network.", tensors))
     state.average.load_state_dict(_below("average.", tensors))
+    state.start = _below("start.", tensors)
     saved: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in _below("optimizer.", tensors).items():
         index, _, key = name.partition(".")

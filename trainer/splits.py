@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetl.errors import DatasetError
+from edgetl.trainer.films import stretches
 
 SPLITS = ("train", "val", "calibration", "test")
 SHARES = {"val": 0.12, "calibration": 0.08, "test": 0.15}
 FINGERPRINT_SIDE = 16
 NEAR = 2.0  # grey levels of mean difference between 16×16 thumbnails; JPEG copies of one picture stay below 1
+_ROUNDING = 1e-3  # grey levels
 MAX_CALIBRATION = 400  # pictures; ranges have long settled by then
 
 
@@ -27,8 +29,22 @@ class Sample(msgspec.Struct, frozen=True):
     fixed: str | None
 
 
-def near_duplicate_groups(samples: list[Sample], fingerprints: NDArray[np.uint8]) -> list[int]:
-    """A group number for each sample: equal bytes, or thumbnails (n×256 uint8) closer than NEAR within one class.
+def contradictions(samples: list[Sample]) -> dict[str, str]:
+    """Why pictures must be left out whose very bytes lie in two classes: by path."""
+    by_hash: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_hash[sample.sha256].append(sample)
+    found = {}
+    for same in by_hash.values():
+        for sample in same:
+            if other := next((s for s in same if s.label != sample.label), None):
+                found[sample.path] = f"the same picture is {other.path}, in class {other.label}; keep the right one"
+    return found
+
+
+def near_duplicate_groups(samples: list[Sample], fingerprints: NDArray[np.uint8], *, films: bool = True) -> list[int]:
+    """A group number for each sample: equal bytes, or thumbnails (n×256 uint8) closer than NEAR within one class, or, with
+    `films`, one stretch of a film.
 
     The distance shrinks until no group holds more than a fifth of its class: pictures of one fixture are all
     alike without being copies, and one giant group could not be divided.
@@ -42,17 +58,37 @@ def near_duplicate_groups(samples: list[Sample], fingerprints: NDArray[np.uint8]
             found = _linked(members, samples, fingerprints, distance)
             if distance == 0.0 or max(len(g) for g in found) <= max(2, len(members) / 5):
                 break
-        for group in found:
+        for group in _joined_in_films(found, samples, fingerprints) if films else found:
             for i in group:
                 groups[i] = group[0]
     return groups
+
+
+def _joined_in_films(found: list[list[int]], samples: list[Sample], fingerprints: NDArray[np.uint8]) -> list[list[int]]:
+    """A class's groups, those of one stretch of a film as one. Each folder is looked at by itself: the test pictures may be
+    the end of the film that trains."""
+    by_folder: dict[tuple[str | None, str], list[list[int]]] = defaultdict(list)
+    for group in found:
+        by_folder[samples[group[0]].fixed, samples[group[0]].path.rpartition("/")[0]].append(group)
+    joined: list[list[int]] = []
+    for inside in by_folder.values():
+        firsts = [group[0] for group in inside]
+        parts = stretches([samples[i].path for i in firsts], fingerprints[firsts])
+        if parts is None:
+            joined += inside
+            continue
+        by_stretch: dict[int, list[int]] = defaultdict(list)
+        for part, group in zip(parts, inside, strict=True):
+            by_stretch[part] += group
+        joined += [sorted(group) for group in by_stretch.values()]
+    return joined
 
 
 def _linked(
     members: list[int], samples: list[Sample], fingerprints: NDArray[np.uint8], distance: float
 ) -> list[list[int]]:
     """Connected components among `members` by equal bytes or near thumbnails."""
-    prints = fingerprints[members].astype(np.float32)
+    near = _Near(fingerprints[members], distance)
     copies: dict[str, list[int]] = defaultdict(list)
     for position, member in enumerate(members):
         copies[samples[member].sha256].append(position)
@@ -66,17 +102,46 @@ def _linked(
         while stack:
             here = stack.pop()
             component.append(members[here])
-            rest = np.flatnonzero(free)
-            near = rest[np.abs(prints[rest] - prints[here]).mean(axis=1) < distance]
-            for other in {*near.tolist(), *(j for j in copies[samples[members[here]].sha256] if free[j])}:
+            for other in {
+                *near.to(here, free).tolist(),
+                *(j for j in copies[samples[members[here]].sha256] if free[j]),
+            }:
                 free[other] = False
                 stack.append(other)
         components.append(sorted(component))
     return components
 
 
+class _Near:
+    """Finds near thumbnails (n×256 uint8) without comparing all of each pair: neither the means of two thumbnails nor those of
+    their 4×4 parts can be farther apart than the thumbnails are."""
+
+    def __init__(self, prints: NDArray[np.uint8], distance: float) -> None:
+        self._prints = prints
+        self._distance = distance
+        side, part = FINGERPRINT_SIDE // 4, 4
+        self._parts = (
+            prints.reshape(-1, side, part, side, part).mean(axis=(2, 4), dtype=np.float32).reshape(-1, side * side)
+        )
+        means = self._parts.mean(axis=1)
+        self._order = np.argsort(means, kind="stable")
+        self._means = means[self._order]
+
+    def to(self, here: int, free: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The free ones that are nearer than the distance to one of them."""
+        mean, reach = self._parts[here].mean(), self._distance + _ROUNDING
+        low, high = np.searchsorted(self._means, (mean - reach, mean + reach))
+        near = self._order[low:high]
+        near = near[free[near]]
+        near = near[np.abs(self._parts[near] - self._parts[here]).mean(axis=1) < reach]
+        apart = np.abs(self._prints[near].astype(np.float32) - self._prints[here])
+        found: NDArray[np.int64] = near[apart.mean(axis=1) < self._distance]
+        return found
+
+
 def divide(samples: list[Sample], groups: list[int], seed: int) -> list[str]:
-    """The split of each sample. Folders named train, val and test are respected; what they lack comes from train.
+    """The split of each sample. Folders named train, val and test are respected; what they lack comes from train, a
+    class that is missing from val too.
 
     Raises DatasetError where a class has too few pictures to be in every split that must be drawn.
     """
@@ -89,10 +154,46 @@ def divide(samples: list[Sample], groups: list[int], seed: int) -> list[str]:
     for i, sample in enumerate(samples):
         if splits[i] == "train":
             by_label[sample.label].append(i)
+    lacking = named & {"val", "calibration"}
+    there = {(s.fixed, s.label) for s in samples}
     for label in sorted({s.label for s in samples}):
-        for i, split in _draw(label, by_label[label], groups, drawn, seed).items():
+        wanted = [*drawn, *(split for split in sorted(lacking) if (split, label) not in there)]
+        for i, split in _draw(label, by_label[label], groups, wanted, seed).items():
             splits[i] = split
     return splits
+
+
+def carry_over(samples: list[Sample], groups: list[int], known: dict[str, str], seed: int) -> list[str]:
+    """The split of each sample where some were divided before (`known`: SHA-256 to split).
+
+    Those stay where they were, and near-duplicates of theirs join them: what trained must never test. The others go
+    where their folder says, or are drawn in the usual shares.
+    """
+    of_group = {groups[i]: known[s.sha256] for i, s in enumerate(samples) if s.sha256 in known}
+    splits = [known.get(s.sha256) or of_group.get(groups[i]) or s.fixed for i, s in enumerate(samples)]
+    fresh: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for i, sample in enumerate(samples):
+        if splits[i] is None:
+            fresh[sample.label][groups[i]].append(i)
+    for label, by_group in fresh.items():
+        order = sorted(by_group)
+        random.Random(f"{seed} {label} later").shuffle(order)
+        total, placed = sum(map(len, by_group.values())), 0
+        for group in order:
+            split = _by_share((placed + 0.5) / total)
+            placed += len(by_group[group])
+            for i in by_group[group]:
+                splits[i] = split
+    return [split or "train" for split in splits]
+
+
+def _by_share(place: float) -> str:
+    """The split at a place from 0 to 1 among the drawn ones."""
+    for split, share in SHARES.items():
+        if place < share:
+            return split
+        place -= share
+    return "train"
 
 
 def _draw(label: str, members: list[int], groups: list[int], drawn: list[str], seed: int) -> dict[int, str]:

@@ -1,8 +1,8 @@
-"""Imports timm even where torchvision's compiled part does not fit the installed torch.
+"""Imports timm and open_clip even where torchvision's compiled part does not fit the installed torch.
 
 A torchvision wheel that was built for CUDA fails to import beside a CPU build of torch, because its operators
-`torchvision::nms` and `torchvision::qnms` are missing. timm needs torchvision for its transforms only, never for
-these two operators, so declaring them without an implementation is enough.
+`torchvision::nms` and `torchvision::qnms` are missing. timm and open_clip need torchvision for its transforms and layers,
+never for these two operators, so declaring them without an implementation is enough.
 """
 
 from __future__ import annotations
@@ -18,16 +18,29 @@ _declared: list[Any] = []
 
 def import_timm() -> ModuleType:
     """timm, with torchvision made importable first if it has to be."""
+    _make_torchvision_importable()
+    import timm
+
+    module: ModuleType = timm
+    return module
+
+
+def import_open_clip() -> ModuleType:
+    """open_clip, likewise."""
+    _make_torchvision_importable()
+    import open_clip
+
+    module: ModuleType = open_clip
+    return module
+
+
+def _make_torchvision_importable() -> None:
     try:
         import torchvision  # noqa: F401
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise
         _declare_operators()
-    import timm
-
-    module: ModuleType = timm
-    return module
 
 
 def _declare_operators() -> None:

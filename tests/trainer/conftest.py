@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,3 +22,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def few_pictures(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two of the drawn classes, eight pictures each, in an unsplit folder."""
+    folder = tmp_path_factory.mktemp("few") / "parts"
+    for label in ("ok", "stain"):
+        for path in sorted((small_data / "train" / label).iterdir())[:8]:
+            (folder / label).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / label)
+    return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 import torch
 from torch import Tensor
@@ -135,3 +136,20 @@ def test_light_and_noise_stay_within_their_limits() -> None:
     noisy = augment(grey, Augmentation(False, False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 4.0), generator())
     assert 2 < float(noisy.std(dim=(1, 2, 3)).max()) < 4.2
     assert torch.allclose(noisy.mean(dim=(1, 2, 3)), torch.tensor(100.0), atol=0.5)
+
+
+def sharpness(pictures: Tensor) -> Tensor:
+    """How much neighbours differ, by picture."""
+    return (pictures[..., 1:] - pictures[..., :-1]).abs().mean(dim=(1, 2, 3))
+
+
+def test_blur_of_parts_is_rare_and_mild() -> None:
+    """Too much of it, and a net is taught to overlook fine scratches: most pictures must stay as sharp as they were."""
+    part = msgspec.structs.replace(NOTHING, blur=PRESETS["part"].blur, softness=PRESETS["part"].softness)
+    pictures = noise(400)
+    left = sharpness(augment(pictures, part, generator())) / sharpness(pictures)
+    blurred = left < 0.99
+    assert 0 < float(blurred.float().mean()) <= 0.1
+    assert 0.4 < float(left[blurred].mean()) < 0.7
+    full = msgspec.structs.replace(part, blur=1.0, softness=1.0)
+    assert float((sharpness(augment(pictures, full, generator())) / sharpness(pictures)).max()) < 0.4

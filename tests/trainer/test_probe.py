@@ -104,7 +104,7 @@ def test_network_with_the_probe_gives_what_the_probe_promised() -> None:
     data = coloured(72)
     torch.manual_seed(0)
     network = Network(describe("mobilenet_v2_050"), 3, 32)
-    head = train_probe(network, data, 16, torch.device("cpu"), SilentReporter())
+    head, _ = train_probe(network, data, 16, torch.device("cpu"), SilentReporter())
     rows = data.rows("val")
     with torch.inference_mode():
         network.eval()

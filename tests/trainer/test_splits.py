@@ -15,7 +15,7 @@ from edgetl.errors import DatasetError
 from edgetl.runtime.dataset import list_pictures
 from edgetl.runtime.preprocess import Preprocessing
 from edgetl.trainer import store
-from edgetl.trainer.splits import Sample, divide, near_duplicate_groups
+from edgetl.trainer.splits import Sample, _linked, carry_over, divide, near_duplicate_groups
 from tests.runtime.pictures import noise, save
 
 Prints = NDArray[np.uint8]
@@ -132,7 +132,8 @@ def test_class_of_copies_of_one_picture_is_too_small() -> None:
 def test_pictures_of_one_fixture_that_all_look_alike_are_divided_all_the_same() -> None:
     """A camera over one place: neighbours differ by less than the limit, so all of them hang together in a chain."""
     samples = samples_of({"a": 80, "b": 80})
-    prints = np.repeat(np.arange(100, 180, dtype=np.uint8)[:, None], 256, axis=1)
+    greys = np.random.default_rng(0).permutation(np.arange(100, 180, dtype=np.uint8))
+    prints = np.repeat(greys[:, None], 256, axis=1)
     splits = divided(samples, np.concatenate([prints, prints]))
     for label in ("a", "b"):
         counts = Counter(split for s, split in zip(samples, splits, strict=True) if s.label == label)
@@ -153,3 +154,51 @@ def test_many_copies_of_one_picture_stay_together_and_leave_something_for_every_
             "test",
             "calibration",
         }
+
+
+def carried(samples: list[Sample], known: dict[str, str], prints: Prints | None = None) -> list[str]:
+    prints = unlike(len(samples)) if prints is None else prints
+    return carry_over(samples, near_duplicate_groups(samples, prints), known, 0)
+
+
+def test_what_was_divided_before_stays_where_it_was() -> None:
+    old = samples_of({"a": 40, "b": 40})
+    known = dict(zip((s.sha256 for s in old), divided(old), strict=True))
+    new = [Sample(f"{s.label}/new{i}.png", s.label, f"new {i}", None) for i, s in enumerate(old)]
+    splits = carried([*new, *old], known)
+    assert splits[80:] == [known[s.sha256] for s in old]
+    fresh = Counter(splits[:80])
+    assert {k: fresh[k] / 80 for k in fresh} == pytest.approx(
+        {"train": 0.65, "val": 0.12, "calibration": 0.08, "test": 0.15}, abs=0.04
+    )
+
+
+def test_a_near_duplicate_of_a_trained_picture_never_tests() -> None:
+    samples = samples_of({"a": 60})
+    prints = np.repeat(unlike(30), 2, axis=0)  # each picture and its near-duplicate
+    known = {s.sha256: "train" for s in samples[::2]}
+    assert set(carried(samples, known, prints)) == {"train"}
+
+
+def test_new_pictures_in_split_folders_go_where_their_folder_says() -> None:
+    old, new = samples_of({"a": 20}, "train"), samples_of({"b": 10}, "test")
+    known = {s.sha256: "calibration" for s in old[:5]} | {s.sha256: "train" for s in old[5:]}
+    splits = carried([*old, *new], known)
+    assert splits == ["calibration"] * 5 + ["train"] * 15 + ["test"] * 10
+
+
+@pytest.mark.parametrize("distance", [0.0, 0.5, 2.0])
+def test_near_thumbnails_are_those_that_comparing_all_pairs_finds(distance: float) -> None:
+    random = np.random.default_rng(0)
+    starts = random.integers(0, 250, (12, 256), np.uint8)
+    prints = np.concatenate([starts + random.integers(0, step, (12, 256), np.uint8) for step in (1, 2, 4, 6, 5, 3)])
+    samples = [Sample(f"{i}.png", "a", str(i), None) for i in range(len(prints))]
+    apart = np.abs(prints[:, None].astype(np.float32) - prints[None]).mean(axis=2)
+    expected = [{i} for i in range(len(prints))]
+    for i, j in np.argwhere(apart < distance):
+        joined = expected[i] | expected[j]
+        for member in joined:
+            expected[member] = joined
+    found = _linked(list(range(len(prints))), samples, prints, distance)
+    assert {frozenset(group) for group in found} == {frozenset(group) for group in expected}
+    assert distance == 0.0 or 1 < len(found) < len(prints)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ from edgetl.errors import UsageError, WeightsError
 from edgetl.trainer.backbones import describe
 from edgetl.trainer.network import Network
 from edgetl.trainer.torch_stack import import_timm
-from edgetl.trainer.weights import load_into, read_state
+from edgetl.trainer.weights import MISMATCHES, load_into, read_state
 from tests.cli.calling import call, refused
 from tests.conftest import edgetl
 
@@ -57,7 +61,7 @@ def test_timms_names(tmp_path: Path, file: str) -> None:
     donor, taker = network("mobilenet_v2_050", seed=1), network("mobilenet_v2_050", seed=2)
     path = saved(lived_in(donor.net), tmp_path / file)
     assert not torch.allclose(taker(pixels()), donor(pixels()))
-    assert load_into(taker.net, taker.backbone, str(path)) == file
+    assert load_into(taker, str(path)) == file
     assert torch.equal(taker(pixels()), donor(pixels()))
 
 
@@ -65,8 +69,19 @@ def test_timms_names(tmp_path: Path, file: str) -> None:
 def test_head_for_other_classes_is_left_as_it_was(tmp_path: Path) -> None:
     donor, taker = network("mobilenet_v2_050", 10, 1), network("mobilenet_v2_050", 3, 2)
     head = taker.head.weight.clone()
-    load_into(taker.net, taker.backbone, str(saved(lived_in(donor.net), tmp_path / "net.safetensors")))
+    load_into(taker, str(saved(lived_in(donor.net), tmp_path / "net.safetensors")))
     assert torch.equal(taker.head.weight, head)
+    assert torch.equal(taker.features(pixels()), donor.features(pixels()))
+
+
+@pytest.mark.parametrize("classes", [10, 3])
+@torch.inference_mode()
+def test_head_under_other_names_comes_along_for_the_same_classes_only(tmp_path: Path, classes: int) -> None:
+    donor, taker = network("mobilenet_v2_050", 10, 1), network("mobilenet_v2_050", classes, 2)
+    path, fresh = tmp_path / "net.pth", taker.head.weight.clone()
+    torch.save({f"renamed.{n}": tensor for n, tensor in lived_in(donor.net).state_dict().items()}, path)
+    load_into(taker, str(path))
+    assert torch.equal(taker.head.weight, donor.head.weight if classes == 10 else fresh)
     assert torch.equal(taker.features(pixels()), donor.features(pixels()))
 
 
@@ -107,7 +122,7 @@ def test_torchvisions_file_gives_torchvisions_answers(tmp_path: Path, name: str,
     their_name, classifier = TORCHVISION[name]
     theirs = lived_in(getattr(torchvision.models, their_name)(weights=None, num_classes=10))
     taker = network(name, seed=5)
-    load_into(taker.net, taker.backbone, str(saved(theirs, tmp_path / file)))
+    load_into(taker, str(saved(theirs, tmp_path / file)))
     taker.head.load_state_dict(theirs.get_submodule(classifier).state_dict())
     normal = (pixels() - taker.mean) / taker.scale
     expected = theirs(normal)
@@ -127,7 +142,7 @@ def test_public_mobilenet_names_what_is_in_a_photograph(data_root: Path) -> None
 
     file = data_root / "weights/mobilenet_v2_100_imagenet.pth"
     taker = Network(describe("mobilenet_v2"), 1000, 224).eval()
-    load_into(taker.net, taker.backbone, str(file))
+    load_into(taker, str(file))
     state = read_state(file)
     taker.head.load_state_dict({"weight": state["classifier.1.weight"], "bias": state["classifier.1.bias"]})
     theirs = torchvision.models.mobilenet_v2(weights=None).eval()
@@ -142,30 +157,46 @@ def test_public_mobilenet_names_what_is_in_a_photograph(data_root: Path) -> None
     assert torch.allclose(taker(seen), expected, atol=1e-3 * float(expected.abs().max()))
 
 
-def test_other_architecture_is_told_by_its_first_layer_that_differs(tmp_path: Path) -> None:
+def test_other_architecture_is_told_by_its_first_layers_that_differ(tmp_path: Path) -> None:
     taker = network("mobilenet_v2_050")
     with pytest.raises(WeightsError) as caught:
-        load_into(taker.net, taker.backbone, str(saved(network("resnet18").net, tmp_path / "resnet.pth")))
+        load_into(taker, str(saved(network("resnet18").net, tmp_path / "resnet.pth")))
     message = str(caught.value)
-    assert "resnet.pth" in message
-    assert "conv1.weight (64, 3, 7, 7)" in message and "conv_stem.weight (16, 3, 3, 3)" in message
+    assert "resnet.pth" in message and "mobilenet_v2_050" in message
+    assert "conv1.weight (64, 3, 7, 7) stands where the model has conv_stem.weight (16, 3, 3, 3)" in message
+    assert message.count(" stands where ") == MISMATCHES
+    assert re.search(r"and \d+ more layers", message)
 
 
-def test_same_architecture_of_another_width_is_told_by_its_first_layer(tmp_path: Path) -> None:
+def test_same_architecture_of_another_width_is_told_by_its_layers(tmp_path: Path) -> None:
     taker = network("mobilenet_v2_050")
     path = saved(network("mobilenet_v2").net, tmp_path / "wide.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        load_into(taker, str(path))
+    message = str(caught.value)
+    assert "conv_stem.weight is (32, 3, 3, 3) in the file, (16, 3, 3, 3) in the model" in message
+    assert "bn1.weight is (32,) in the file, (16,) in the model" in message
+    own, wide = taker.net.state_dict(), read_state(path)
+    differ = sum(own[n].shape != wide[n].shape for n in own if not n.startswith("classifier"))
+    assert f"and {differ - MISMATCHES} more layers" in message
+
+
+def test_deeper_architecture_of_the_same_names_is_told_by_what_is_missing(tmp_path: Path) -> None:
+    path = saved(network("resnet18").net, tmp_path / "shallow.pth")
+    state = read_state(path)
+    torch.save({n: t for n, t in state.items() if not n.startswith("layer4.1.")}, path)
     with pytest.raises(
-        WeightsError, match=r"conv_stem\.weight is \(32, 3, 3, 3\) in the file, \(16, 3, 3, 3\) in the model"
+        WeightsError, match=r"layer4\.1\.conv1\.weight is missing in the file; layer4\.1\.bn1\.weight is miss"
     ):
-        load_into(taker.net, taker.backbone, str(path))
+        load_into(network("resnet18"), str(path))
 
 
 def test_file_that_ends_too_soon_is_told_by_what_it_lacks(tmp_path: Path) -> None:
     taker = network("resnet18")
     state = dict(list(taker.net.state_dict().items())[:60])
     torch.save({f"renamed.{name}": tensor for name, tensor in state.items()}, tmp_path / "part.pth")
-    with pytest.raises(WeightsError, match=r"it has no layer\d\.\d\.\S+ and what follows"):
-        load_into(taker.net, taker.backbone, str(tmp_path / "part.pth"))
+    with pytest.raises(WeightsError, match=r"fit the model resnet18: layer\d\.\d\.\S+ is missing in the file"):
+        load_into(taker, str(tmp_path / "part.pth"))
 
 
 class Payload:
@@ -258,15 +289,61 @@ def test_without_a_hub_there_is_one_line_that_says_what_to_do(small_data: Path, 
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         env.pop(name, None)
     done = edgetl(
-        "train", "--data", small_data, "--model", "mobilenet_v2_050", "--imgsz", 32, "--out", tmp_path / "run", env=env
+        "train", "--data", small_data, "--model", "mobilenet_v2", "--imgsz", 32, "--out", tmp_path / "run", env=env
     )
     assert done.returncode == 3, done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith("edgetl: E_MISSING_PART: ")
     assert "--weights FILE" in done.stderr and "--weights none" in done.stderr
+    assert "only mobilenet_v2_050" in done.stderr
     assert done.stdout == ""
 
 
 def test_net_that_nobody_pretrained_says_so(small_data: Path, tmp_path: Path) -> None:
     answer = call("train", "--data", small_data, "--model", "mobilenetv2_035", "--imgsz", 32, "--out", tmp_path / "run")
     refused(answer, 1, "E_WEIGHTS", "no pretrained weights", "--weights none")
+
+
+def test_an_unreachable_hub_is_asked_once_and_nothing_else_is_printed(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    env = {k: v for k, v in os.environ.items() if "proxy" not in k.lower() and k != "HF_HUB_OFFLINE"}
+    env |= {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "hub"), "TORCH_HOME": str(tmp_path / "torch")}
+    script = "from edgetl.trainer.weights import load_into as f; from edgetl.trainer.backbones import describe as d; from edgetl.trainer.network import Network as N; f(N(d('mobilenet_v3_small'), 2, 32), 'auto')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=False)
+    assert "cannot be reached" in done.stderr.splitlines()[-1] and "Retrying" not in done.stderr
+
+
+@torch.inference_mode()
+def test_transformer_of_another_picture_size(tmp_path: Path) -> None:
+    """Its position embedding is stretched to the new grid; all else is taken over as it is."""
+    donor = Network(describe("test_vit"), 5, 64).eval()
+    taker = Network(describe("test_vit"), 5, 96).eval()
+    load_into(taker, str(saved(donor.net, tmp_path / "v.safetensors")))
+    theirs, ours = donor.net.state_dict(), taker.net.state_dict()
+    assert ours["pos_embed"].shape == (1, 36 + 1, 64) and theirs["pos_embed"].shape == (1, 16 + 1, 64)
+    assert torch.equal(ours["pos_embed"][:, 0], theirs["pos_embed"][:, 0])  # the class token's has no place
+    corner, stretched = theirs["pos_embed"][0, 1], ours["pos_embed"][0, 1]
+    assert torch.cosine_similarity(corner, stretched, dim=0) > 0.9
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours if name != "pos_embed")
+
+
+@torch.inference_mode()
+def test_dinov2_under_its_publishers_names(tmp_path: Path) -> None:
+    """They have a mask token that no classifier needs, and one row of positions for the 37×37 patches of 518 px."""
+    name = "vit_small_patch14_dinov2.lvd142m"
+    donor = Network(describe(name), 0, 518).eval()
+    state = {k: v.contiguous() for k, v in donor.net.state_dict().items()} | {"mask_token": torch.zeros(1, 384)}
+    save_file(state, tmp_path / "dinov2_vits14_pretrain.safetensors")
+    taker = Network(describe(name), 3, 56).eval()
+    load_into(taker, str(tmp_path / "dinov2_vits14_pretrain.safetensors"))
+    ours = taker.net.state_dict()
+    assert ours["pos_embed"].shape == (1, 16 + 1, 384)
+    assert torch.equal(ours["blocks.11.mlp.fc2.weight"], state["blocks.11.mlp.fc2.weight"])
+
+
+def test_transformer_of_another_depth_is_named(tmp_path: Path) -> None:
+    file = saved(Network(describe("test_vit"), 5, 64).net, tmp_path / "v.safetensors")
+    taker = Network(describe("vit_small_patch14_dinov2.lvd142m"), 3, 56)
+    with pytest.raises(WeightsError, match=r"do(es)? not fit the model"):
+        load_into(taker, str(file))

@@ -1,0 +1,77 @@
+"""`edgetl decide` on a run, and what its bundle then does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgetl.trainer.run_folder import read_run
+from tests.cli.calling import call, refused
+
+
+@pytest.fixture
+def run(small_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(small_run, tmp_path / "run"))
+
+
+def test_limits_are_in_the_run_and_the_account_says_what_they_come_to(run: Path) -> None:
+    before = read_run(run).record.rule
+    done = call("decide", run, "--max-escape", "5%", "--json")
+    assert done.code == 0, done.err
+    account = json.loads(done.out)
+    assert account == json.loads((run / "decision.json").read_text())
+    rule = read_run(run).record.rule
+    assert before.limits is None and rule.limits is not None
+    assert rule.limits.ok_below == account["limits"]["ok_below"] <= rule.limits.ng_above == 0.5
+    val = account["val"]["escapes"]
+    assert val["count"] <= 0.05 * val["of"]
+    assert account["test"]["escapes"]["of"] == account["bad_parts"] == 16  # four bad classes of four test pictures
+    assert account["bad_parts_needed"] == 59
+
+
+def test_page_of_the_run_says_what_was_decided_and_how_many_more_bad_parts_a_claim_needs(run: Path) -> None:
+    before = (run / "report.html").read_text()
+    assert "<h2>Verdicts</h2>" not in before
+    done = call("decide", run, "--max-escape", "5%")
+    assert done.code == 0, done.err
+    assert "59 bad parts must be judged without one escape; test has 16: 43 more" in done.out.replace("\n", " ")
+    page = (run / "report.html").read_text()
+    assert "<h2>Verdicts</h2>" in page
+    assert "At most 5 % of the bad parts" in page
+    assert "59 bad parts must be judged without one that passes; test has 16, so <b>43 more</b> are needed" in page
+    assert call("decide", run, "--cost-escape", 10, "--cost-false-alarm", 1).code == 0
+    page = (run / "report.html").read_text()
+    assert "<h2>Verdicts</h2>" in page and "more</b> are needed" not in page
+
+
+def test_evaluation_judges_by_the_limits(run: Path, small_data: Path) -> None:
+    """A limit that lets nothing pass, and one that lets all pass, are seen in the verdicts."""
+    assert call("decide", run, "--cost-escape", 1e9, "--cost-false-alarm", 1e-3).code == 0
+    strict = json.loads(call("evaluate", run, "--data", small_data, "--split", "test", "--json").out)
+    assert sum(counts["OK"] for counts in strict["verdicts"].values()) == 0
+    assert call("decide", run, "--cost-escape", 1e-3, "--cost-false-alarm", 1e9).code == 0
+    lax = json.loads(call("evaluate", run, "--data", small_data, "--split", "test", "--json").out)
+    assert sum(counts["NG"] for counts in lax["verdicts"].values()) == 0
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [(), ("--max-escape", "1%", "--cost-escape", 3, "--cost-false-alarm", 1), ("--cost-escape", 3), ("--max-escape", "x%"),
+     ("--max-escape", "1%", "--cost-escape", 3), ("--max-escape", "1%", "--cost-look", 3), ("--cost-look", 3),
+     ("--max-escape", "0"), ("--cost-escape", -1, "--cost-false-alarm", 1)],
+)  # fmt: skip
+def test_wish_that_cannot_be_meant_is_refused(run: Path, flags: tuple[object, ...]) -> None:
+    before = (run / "metrics.json").read_bytes()
+    assert call("decide", run, *flags).code == 2
+    assert (run / "metrics.json").read_bytes() == before
+    assert not (run / "decision.json").exists()
+
+
+def test_sorting_has_no_good_class_to_decide_for(run: Path) -> None:
+    record = json.loads((run / "metrics.json").read_text())
+    record["rule"]["ok_labels"] = record["rule"]["labels"]
+    (run / "metrics.json").write_text(json.dumps(record))
+    refused(call("decide", run, "--max-escape", "1%"), 2, "E_USAGE", "--ok LABEL")

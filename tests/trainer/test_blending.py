@@ -1,0 +1,36 @@
+"""Between the start and the end of a training lies the net that val finds best."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from edgetl.trainer.blending import SHARES, Weights, best_blend, between
+from edgetl.trainer.improvement import Judgement, balanced_loss, judgement
+
+START = {"weight": torch.tensor([0.0, 4.0]), "steps": torch.tensor(0)}
+END = {"weight": torch.tensor([4.0, 0.0]), "steps": torch.tensor(9)}
+
+
+def test_weights_lie_on_the_line_and_counters_are_the_ends() -> None:
+    found = between(START, END, 0.25)
+    assert found["weight"].tolist() == [1.0, 3.0] and int(found["steps"]) == 9
+    assert between(START, END, 1.0)["weight"].tolist() == [4.0, 0.0]
+    assert START["weight"].tolist() == [0.0, 4.0]
+
+
+@pytest.mark.parametrize("truth", [(1.0, 3.0), (2.0, 2.0), (3.0, 1.0), (4.0, 0.0)])
+def test_best_is_the_one_whose_direction_is_that_of_the_truth(truth: tuple[float, float]) -> None:
+    """A linear net of two weights; pictures of two classes lie on the two sides of the plane that the truth describes."""
+    points = torch.from_numpy(np.random.default_rng(0).standard_normal((4000, 2))).float()
+    true = torch.tensor(truth)
+    targets = (points @ true > 0).long()
+
+    def judge(weights: Weights) -> Judgement:
+        scores = points @ weights["weight"]
+        return judgement(torch.stack([torch.zeros_like(scores), scores], dim=1), targets)
+
+    found = best_blend(START, END, judge, targets.numpy())
+    assert found.share == SHARES[round(truth[0]) - 1]
+    assert balanced_loss(found.judgement, targets.numpy()) < balanced_loss(judge(START), targets.numpy())

@@ -1,0 +1,101 @@
+"""What is decided from a data set's facts, and why."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgetl.trainer.recipe import Facts, decide, separation
+from edgetl.trainer.settings import Settings
+
+
+def facts(each: int, apart: float | None, classes: int = 4) -> Facts:
+    return Facts((each,) * classes, apart)
+
+
+@pytest.mark.parametrize(
+    ("given", "recipe"),
+    [
+        (facts(200, None), "scratch"),
+        (facts(200, 0.99), "probe"),  # solved by frozen features
+        (facts(6, 0.5), "probe"),  # too few to know
+        (facts(20, 0.9), "blocks"),
+        (facts(20, 0.5), "finetune"),
+        (facts(90, 0.9), "finetune"),
+        (facts(90, 0.2), "finetune"),
+    ],
+)
+def test_few_and_near_freezes_many_and_far_goes_deep(given: Facts, recipe: str) -> None:
+    decision = decide(given, "auto", 32)
+    assert decision.recipe == recipe
+    assert f"{given.median} training pictures a class" in decision.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("counts", "apart", "recipe"),
+    [
+        ((500, 8), 0.7, "probe"),
+        ((500, 20), 0.7, "blocks"),
+        ((500, 20), 0.9, "blocks"),
+        ((500, 60), 0.7, "finetune"),
+        ((500, 400, 300, 8), 0.7, "probe"),  # one of four is a quarter
+        ((200,) * 9 + (8,), 0.7, "finetune"),  # one of ten must not hold back the others
+    ],
+)
+def test_rarest_classes_decide(counts: tuple[int, ...], apart: float, recipe: str) -> None:
+    decision = decide(Facts(counts, apart), "auto", 32)
+    assert decision.recipe == recipe
+    assert f"fewest {min(counts)}" in decision.reasons[0]
+
+
+def test_lopsided_classes_are_drawn_alike_and_moved_little_and_the_first_layers_wait() -> None:
+    even, lopsided = (decide(Facts(counts, 0.5), "auto", 32) for counts in ((90, 60), (300, 60)))
+    assert (even.balance, even.augmentation, even.unfreeze) == ("weights", "natural", 0.0)
+    assert (lopsided.balance, lopsided.augmentation) == ("sampling", "part") and lopsided.unfreeze > 0
+    assert "300 pictures, the smallest 60" in lopsided.reasons[-1]
+
+
+def test_nobody_must_prove_what_was_asked_for_and_auto_must() -> None:
+    assert decide(facts(90, 0.5), "auto", 32).margin > 0
+    assert decide(facts(90, 0.5), "finetune", 32).margin == 0
+    assert decide(Facts((500, 20), 0.5), "auto", 32).margin > decide(facts(90, 0.5), "auto", 32).margin
+    assert decide(facts(90, None), "auto", 32).margin == 0  # from nothing there is no probe to beat
+
+
+def test_what_was_asked_is_done() -> None:
+    decision = decide(facts(6, 0.99), "finetune", 32)
+    assert (decision.recipe, decision.reasons) == ("finetune", ("as asked",))
+    asked = Settings(data="d", model="m", recipe="finetune", epochs=3, unfreeze=0.0, balance="none", augmentation="texture",
+                     patience=2, margin=0.5)  # fmt: skip
+    found = asked.decided(decide(Facts((500, 20), 0.9), "finetune", 32))
+    assert (found.epochs, found.unfreeze, found.balance, found.augmentation, found.patience, found.margin) == (
+        3, 0.0, "none", "texture", 2, 0.5,
+    )  # fmt: skip
+
+
+def test_what_was_left_open_is_decided() -> None:
+    decision = decide(Facts((500, 20), 0.9), "auto", 32)
+    found = Settings(data="d", model="m").decided(decision)
+    for name in ("recipe", "epochs", "patience", "unfreeze", "margin", "balance", "augmentation", "reasons"):
+        assert getattr(found, name) == getattr(decision, name) not in (None, "auto")
+
+
+def test_fewer_pictures_get_more_epochs_within_bounds() -> None:
+    epochs = [decide(facts(n, 0.5), "auto", 32).epochs for n in (15, 60, 90, 300, 5000)]
+    assert epochs == sorted(epochs, reverse=True)
+    assert (epochs[0], epochs[-1]) == (20, 9)
+    assert 9 < epochs[2] < 20
+
+
+def test_from_nothing_takes_many_more_steps_and_patience() -> None:
+    """A net that starts with random filters learns nothing in the time in which a pretrained one is adapted."""
+    for each in (10, 25, 90, 500):
+        adapted, learned = decide(facts(each, 0.5), "finetune", 32), decide(facts(each, None), "scratch", 32)
+        assert learned.epochs >= 4 * adapted.epochs
+        assert learned.patience > adapted.patience
+
+
+def test_separation_is_counted_from_chance() -> None:
+    assert separation(0.25, 4) == 0.0
+    assert separation(1.0, 4) == 1.0
+    assert separation(0.625, 4) == pytest.approx(0.5)
+    assert separation(0.1, 2) == 0.0

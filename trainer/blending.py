@@ -1,0 +1,43 @@
+"""Weights between those that fine-tuning began with and those that it ended with.
+
+A net that was fine-tuned on few pictures has learned what helps and what these few have by chance. On the straight line back to
+the net that it began with lie nets that keep most of the first and lose most of the second: both ends share so much that the nets
+between them work as well (M. Wortsman et al., Robust fine-tuning of zero-shot models, 2022, arXiv:2109.01903).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edgetl.trainer.improvement import Judgement, balanced_loss
+
+SHARES = (0.25, 0.5, 0.75, 1.0)
+
+Weights = Mapping[str, Tensor]
+
+
+class Blend(msgspec.Struct, frozen=True):
+    """A net `share` of the way from the start to the end, and what it made of val."""
+
+    share: float
+    judgement: Judgement
+
+
+def between(start: Weights, end: Weights, share: float) -> dict[str, Tensor]:
+    """The weights `share` of the way from `start` to `end`; what is no real number, as a counter, is the end's."""
+    return {
+        name: start[name].to(value.device).lerp(value, share) if value.is_floating_point() else value
+        for name, value in end.items()
+    }
+
+
+def best_blend(start: Weights, end: Weights, judge: Callable[[Weights], Judgement], truth: NDArray[np.int64]) -> Blend:
+    """The blend with the smallest loss on val. The loss tells nets apart that name the same classes, and so is less a matter of
+    chance than accuracy on a few pictures. `truth`: N class indices of what is judged."""
+    blends = [Blend(share, judge(between(start, end, share))) for share in SHARES]
+    return min(blends, key=lambda blend: balanced_loss(blend.judgement, truth))

@@ -1,0 +1,1 @@
+"""When a part is OK, NG or neither: temperature and limits from what mistakes cost."""

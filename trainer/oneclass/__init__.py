@@ -1,0 +1,1 @@
+"""Training from good parts alone: feature maps of a pretrained backbone, a bank of patches, a threshold."""

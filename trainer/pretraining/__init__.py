@@ -1,0 +1,1 @@
+"""Pretraining of backbones on drawn pictures only: no photograph of anyone's, no download."""

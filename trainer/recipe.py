@@ -1,0 +1,137 @@
+"""How a net is to be trained: decided from what its data set is like, with the reasons in words.
+
+Few pictures that frozen features already tell apart need a head and no more: every further weight that moves can only
+fit what those few pictures have by chance. Many pictures that frozen features do not tell apart need all layers. What
+counts are the classes with the fewest pictures: a defect that was seen eight times is not learned from five hundred good
+parts.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+Recipe = Literal["auto", "probe", "blocks", "finetune", "scratch", "one-class"]
+Decided = Literal["probe", "blocks", "finetune", "scratch", "one-class"]  # the last one only if it was asked for
+
+# Shares of the way from chance to perfect, by balanced accuracy out of fold.
+SOLVED = 0.985  # what is left is noise of a few pictures
+NEAR = 0.80  # features of natural images do most of the work
+
+FEW = 12  # pictures a class; fewer cannot say whether fine-tuning gained anything
+MODEST = 30
+MANY_OF_THE_CLASSES = 1 / 4  # so many of them decide for all: of up to four classes a single one
+LOPSIDED = 3.0  # times as many pictures in the largest class as in the smallest
+UNFREEZE = 0.3  # share of the epochs until the first layers learn too, where classes are lopsided
+MARGIN = 1.0  # standard errors by which a fine-tuned net must beat its probe where nobody asked for it
+RARE_MARGIN = (
+    2.0  # the same where few pictures stand beside many: of a few of val, the best of many epochs wins by chance
+)
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """How long to train: about so many steps of the optimizer, within a least and a most number of epochs. It ends when
+    for a share of them nothing was gained on val."""
+
+    steps: int
+    epochs: tuple[int, int]
+    patience: float
+
+    def of(self, pictures: int, batch: int) -> tuple[int, int]:
+        """Epochs and patience for so many training pictures."""
+        epochs = min(max(round(self.steps * batch / max(1, pictures)), self.epochs[0]), self.epochs[1])
+        return epochs, max(8, round(self.patience * epochs))
+
+
+TRANSFER = Budget(160, (9, 20), 0.4)  # on two public sets more gave no better net
+FROM_NOTHING = Budget(1500, (40, 150), 0.3)
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """A data set as the decision sees it. `counts`: training pictures of each class. `separation`: how far linear heads on
+    frozen features get from chance (0) to perfect (1), judged on pictures they did not see; None where there are no
+    pretrained features."""
+
+    counts: tuple[int, ...]
+    separation: float | None
+
+    @property
+    def fewest(self) -> int:
+        """Pictures of the smallest class."""
+        return min(self.counts)
+
+    @property
+    def median(self) -> int:
+        """Pictures of the class in the middle."""
+        return int(np.median(self.counts))
+
+    @property
+    def lopsided(self) -> bool:
+        """Whether some class is so much larger than another that training must see to it."""
+        return max(self.counts) >= LOPSIDED * self.fewest
+
+    def often_below(self, pictures: int) -> bool:
+        """Whether many of the classes have fewer pictures than that."""
+        return sum(n < pictures for n in self.counts) >= MANY_OF_THE_CLASSES * len(self.counts)
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The recipe, the pieces that go with it, and why. Settings says what each piece means."""
+
+    recipe: Decided
+    reasons: tuple[str, ...]
+    epochs: int
+    patience: int
+    unfreeze: float
+    margin: float
+    balance: Literal["weights", "sampling"]
+    augmentation: Literal["part", "natural"]
+
+
+def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
+    """The recipe that was asked for, or for `auto` the one that suits; and what goes with it."""
+    recipe, reasons = (asked, ("as asked",)) if asked != "auto" else _suited(facts)
+    scratch = recipe == "scratch"
+    epochs, patience = (FROM_NOTHING if scratch else TRANSFER).of(sum(facts.counts), batch)
+    if facts.lopsided and recipe != "probe":
+        reasons += (
+            f"the largest class has {max(facts.counts)} pictures, the smallest {facts.fewest}: classes are drawn alike, and "
+            "pictures are moved little, so that no defect is moved out of them",
+        )
+    return Decision(
+        recipe=recipe, reasons=reasons, epochs=epochs, patience=patience,
+        unfreeze=UNFREEZE if facts.lopsided and not scratch else 0.0,
+        margin=_margin(facts) if asked == "auto" and not scratch else 0.0,
+        balance="sampling" if facts.lopsided else "weights",
+        augmentation="part" if facts.lopsided else "natural",
+    )  # fmt: skip
+
+
+def _margin(facts: Facts) -> float:
+    return RARE_MARGIN if facts.lopsided and facts.often_below(MODEST) else MARGIN
+
+
+def _suited(facts: Facts) -> tuple[Decided, tuple[str, ...]]:
+    count = f"{facts.median} training pictures a class (fewest {facts.fewest})"
+    if facts.separation is None:
+        return "scratch", (count, "no pretrained weights")
+    told = f"frozen features go {facts.separation:.0%} of the way from chance to perfect on pictures unseen"
+    if facts.separation >= SOLVED:
+        return "probe", (count, f"{told}: nothing is left to learn below the head")
+    if facts.often_below(FEW):
+        return "probe", (count, told, f"fewer than {FEW} of a class cannot show whether more than a head is a gain")
+    few = facts.often_below(MODEST)
+    if few and facts.separation >= NEAR:
+        return "blocks", (count, f"{told}: few pictures of a near domain, so the early layers stay")
+    if few and facts.lopsided:
+        return "blocks", (count, f"{told}: few pictures beside many of another class, so the early layers stay")
+    far = "few pictures, but of a far domain" if few else "many pictures"
+    return "finetune", (count, f"{told}: {far}, so all layers learn, the earlier the more slowly")
+
+
+def separation(balanced_accuracy: float, classes: int) -> float:
+    """Balanced accuracy as a share of the way from chance to perfect, at least 0."""
+    chance = 1 / classes
+    return max(0.0, (balanced_accuracy - chance) / (1 - chance))

@@ -1,0 +1,53 @@
+"""Where a network looked for its answer: Grad-CAM (Selvaraju et al., ICCV 2017) by captum, PyTorch's own library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from edgetl.runtime.preprocess import Image
+from edgetl.trainer.network import Network, pixels_of
+
+
+class Focus:
+    """Grad-CAM of one network on the last layer that still has places. Not thread-safe."""
+
+    def __init__(self, network: Network) -> None:
+        """`network` is in evaluation mode and on the CPU. `layer` is None for nets without maps, as transformers are."""
+        self._network = network
+        self.layer = _last_map(network)
+
+    def on(self, image: Image, label: int) -> NDArray[np.float32] | None:
+        """What spoke for a label, 0 to 1 and of shape (h, w), in an S×S×3 uint8 RGB picture; None without maps."""
+        if self.layer is None:
+            return None
+        from captum.attr import LayerGradCam
+
+        pixels = pixels_of(torch.from_numpy(image[None]))
+        found: Any = LayerGradCam(self._network, self.layer).attribute(pixels, target=label, relu_attributions=True)
+        heat: NDArray[np.float32] = found[0, 0].detach().numpy()
+        return heat / max(float(heat.max()), 1e-12)
+
+
+def _last_map(network: Network) -> nn.Module | None:
+    """The module that gives the last N×C×H×W of more than one place; None where tokens (N×T×C) come after it."""
+    last: list[nn.Module] = []
+
+    def note(module: nn.Module, _: object, out: object) -> None:
+        if isinstance(out, Tensor) and out.ndim == 4 and out.shape[2] > 1 and out.shape[3] > 1:
+            last[:] = [module]
+        elif isinstance(out, Tensor) and out.ndim == 3:
+            last.clear()
+
+    hooks = [module.register_forward_hook(note) for module in network.net.modules()]
+    try:
+        with torch.inference_mode():
+            network(torch.zeros(1, 3, network.size, network.size))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return last[0] if last else None
