@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from edgetl.errors import ExportError, storage
@@ -22,16 +22,22 @@ def pictures_of(run: Run, split: str, data: Path) -> list[SplitRecord]:
     return sorted((s for s in run.splits if s.split == split), key=lambda s: s.path)
 
 
-def write_calibration(pictures: list[SplitRecord], data: Path, how: Preprocessing, out: Path) -> None:
-    """Writes the pictures' pixels (n×S×S×3 uint8) as a .npy, one at a time. Raises ExportError."""
-    if not pictures:
+def save(images: NDArray[np.uint8], out: Path) -> None:
+    """Writes model inputs (n×S×S×3 uint8) as a .npy that the converters stream from. Raises ExportError."""
+    if not len(images):
         raise ExportError("the run has no calibration split; train again")
+    held = io.BytesIO()  # np.save into a file does not say so where the disk is full
+    np.save(held, images)
     with storage(out):
-        shape = (len(pictures), how.size, how.size, 3)
-        array = open_memmap(out, "w+", np.uint8, shape)  # type: ignore[no-untyped-call]
-        for i, picture in enumerate(pictures):
-            array[i] = preprocess(decode(read_bytes(data / picture.path), picture.path), how)
-        array.flush()
+        out.write_bytes(held.getbuffer())
+
+
+def images_of(pictures: list[SplitRecord], data: Path, how: Preprocessing) -> NDArray[np.uint8]:
+    """The pictures' pixels, n×S×S×3, in memory."""
+    images = np.empty((len(pictures), how.size, how.size, 3), np.uint8)
+    for image, picture in zip(images, pictures, strict=True):
+        image[:] = preprocess(decode(read_bytes(data / picture.path), picture.path), how)
+    return images
 
 
 def stream(path: Path) -> Iterator[NDArray[np.float32]]:

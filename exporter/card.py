@@ -5,8 +5,8 @@ from __future__ import annotations
 from edgetl.runtime.manifest import Manifest
 
 
-def write_card(manifest: Manifest) -> str:
-    """The model card, in Markdown."""
+def write_card(manifest: Manifest, warnings: tuple[str, ...] = (), trained: int = 0) -> str:
+    """The model card, in Markdown. `warnings` are of the calibration pictures, of which `trained` trained the model too."""
     rule, how, lineage = manifest.rule, manifest.preprocessing, manifest.lineage
     lines = [
         f"# {manifest.name}",
@@ -17,7 +17,10 @@ def write_card(manifest: Manifest) -> str:
         f"- Labels: {', '.join(rule.labels)}. Good: {', '.join(rule.ok_labels)}. UNKNOWN below a score of {rule.min_score:g}.",
         f"- Input: {how.size}×{how.size} RGB, raw pixels, {how.resize} of "
         f"{'the whole frame' if how.region is None else f'the region {how.region}'}.",
-        f"- Calibrated with {len(lineage.calibration)} pictures that neither trained nor judged the model.",
+        f"- Calibrated with {len(lineage.calibration) - trained} pictures that neither trained nor judged the model"
+        f"{f' and {trained} that trained it' if trained else ''}; "
+        f"quantized by rung `{lineage.rung}` of the ladder (ladder.json, ladder.png).",
+        *(f"- Warning of the calibration pictures: {warning}." for warning in warnings),
         "",
         "| model | split | pictures | balanced accuracy | 95 % interval | same decisions as float |",
         "| --- | --- | ---: | ---: | ---: | ---: |",

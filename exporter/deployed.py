@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgetl.errors import ExportError
+from edgetl.errors import ExportError, StorageError, storage
+from edgetl.exporter.unconvertible import cause_in_torch
 from edgetl.trainer.network import Network
 
 
@@ -74,18 +75,45 @@ def _pad_max_pools_with_zeros(net: nn.Module) -> None:
 
 
 def write_onnx(network: Network, size: int, out: Path) -> None:
-    """Writes the float ONNX graph (input `pixels` 1×3×S×S, output `logits` 1×classes). Raises ExportError."""
-    model = Deployed(network)
+    """Writes the float ONNX graph of a network. Raises ExportError."""
+    write_module(Deployed(network), size, out)
+
+
+def write_module(model: nn.Module, size: int, out: Path) -> None:
+    """Writes the ONNX graph of a deployed module (input `pixels` 1×3×S×S, output `logits` 1×classes)."""
     example = torch.zeros(1, 3, size, size)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), torch.inference_mode():
+        with storage(out), warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # deprecation notes of torch's own modules, nothing a user could act on
             program = torch.onnx.export(
                 model, (example,), dynamo=True, input_names=["pixels"], output_names=["logits"], verbose=False,
-                external_data=False, opset_version=18,
+                external_data=False, opset_version=_opset_for(model),
             )  # fmt: skip
             assert program is not None
             program.save(str(out), external_data=False)
+    except StorageError:
+        raise
     except Exception as error:  # the exporter raises many types; each means that this net cannot be exported
-        raise ExportError(f"torch cannot export this net to ONNX: {type(error).__name__}: {error}") from error
+        raise ExportError(f"torch cannot export this net to ONNX: {_cause(error, model, example)}") from error
+
+
+def _opset_for(model: nn.Module) -> int:
+    """The ONNX version that has the net's operators. A GELU is one operator from 20 on, which TFLite computes in int8; before
+    that it is written out with an error function, which TFLite has not."""
+    modules = any("gelu" in type(module).__name__.casefold() for module in model.modules())
+    nodes = getattr(getattr(model, "graph", None), "nodes", ())
+    return 20 if modules or any("gelu" in str(node.target) for node in nodes) else 18
+
+
+def _cause(error: Exception, model: nn.Module, example: Tensor) -> str:
+    """The operator without an ONNX form and its layer, where the exporter tells; else its own words."""
+    known = cause_in_torch(str(error))
+    if known is None:
+        return f"{type(error).__name__}: {error}"
+    operator, name = known
+    nodes = torch.export.export(model, (example,)).graph.nodes
+    # The exporter names the node after decomposing `special_bessel_j0` to `bessel_j0`.
+    stacks = [n.meta.get("nn_module_stack", {}) for n in nodes if n.name.endswith(name)]
+    layer = next((path for stack in stacks for path, _ in reversed(stack.values())), "")
+    return f"ONNX has no operator {operator} (layer {layer.removeprefix('net.') or 'unknown'}); choose another --model"

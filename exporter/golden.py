@@ -9,7 +9,7 @@ import msgspec
 
 from edgetl.errors import ExportError
 from edgetl.runtime.decision import DecisionRule, decide
-from edgetl.runtime.golden import Expected, GoldenPicture, GoldenSet, input_hash
+from edgetl.runtime.golden import Expected, GoldenPicture, GoldenSet, digest_of, input_hash, sampled
 from edgetl.runtime.interpreters import Interpreter
 from edgetl.runtime.picture import decode, read_bytes
 from edgetl.runtime.preprocess import Image, Preprocessing, preprocess
@@ -81,5 +81,6 @@ def _expected(image: Image, reference: Interpreter, fast: Interpreter, rule: Dec
     decision, check = decide(fast.logits(image), rule), decide(reference.logits(image), rule)
     if (decision.label, decision.verdict) != (check.label, check.verdict):
         return None
-    outputs = tuple(float(v) for v in reference.raw(image))
-    return Expected(outputs, decision.label, decision.verdict)
+    raw = reference.raw(image)
+    outputs = tuple(float(v) for v in sampled(raw))
+    return Expected(outputs, decision.label, decision.verdict, digest_of(raw))

@@ -1,9 +1,10 @@
-"""The int8 ONNX model: onnxruntime's static quantization (QDQ), then raw uint8 pixels as its input."""
+"""The quantized ONNX model: onnxruntime's static quantization (QDQ), then raw pixels as its input."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,49 +13,110 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgetl.errors import ExportError
+from edgetl.errors import ExportError, StorageError, storage
 from edgetl.exporter.calibration import stream
+from edgetl.exporter.deadline import NEVER, Deadline
+from edgetl.exporter.onnx_ranges import overrides
+from edgetl.exporter.onnx_variants import symmetric
+from edgetl.exporter.quantization import Quantization
+from edgetl.runtime.files import write_file
 
 INPUT = "pixels"
 
 
-def quantize(folder: Path) -> None:
-    """Writes `folder`/int8.onnx from model.onnx and calibration.npy there. Raises ExportError."""
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
+def quantize(folder: Path, how: Quantization | None = None, deadline: Deadline = NEVER) -> None:
+    """Writes `folder`/PRECISION.onnx from model.onnx and calibration.npy there. Raises ExportError."""
+    how = how or Quantization()
+    out = folder / f"{how.precision}.onnx"
+    try:
+        with (
+            storage(folder),
+            _root_logger_at(logging.ERROR),
+        ):  # onnxruntime's tools warn there of what is done on purpose
+            graph = folded(folder)
+            model = _halved(graph) if how.precision == "float16" else _quantized(folder, graph, how, deadline)
+    except (StorageError, ExportError):
+        raise
+    except Exception as error:  # onnxruntime's tools raise many types
+        raise ExportError(f"onnxruntime could not quantize the ONNX graph: {type(error).__name__}: {error}") from error
+    if how.precision in ("int8", "mixed"):
+        take_raw_pixels(model)
+    else:
+        take_float_pixels(model)
+    onnx.checker.check_model(model)
+    with storage(out):
+        onnx.save(model, str(out))
+
+
+@contextmanager
+def _root_logger_at(level: int) -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(level)
+    try:
+        yield
+    finally:
+        root.setLevel(before)
+
+
+def folded(folder: Path) -> Path:
+    """`folder`/model.onnx with its batch norms folded and its shapes known; made once."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    out = folder / "folded.onnx"
+    if not out.exists():
+        quant_pre_process(str(folder / "model.onnx"), str(out), skip_symbolic_shape=True)
+    return out
+
+
+def _quantized(folder: Path, graph: Path, how: Quantization, deadline: Deadline) -> Any:
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    wide = how.precision == "int16"
+    pictures = folder / "calibration.npy"
+    options: dict[str, Any] = {"QuantizeBias": True}
+    if how.ranges != "min-max":
+        options["TensorQuantOverrides"] = overrides(graph, pictures, how.ranges, deadline)
+    quantized = folder / "qdq.onnx"
+    quantize_static(
+        str(graph), str(quantized), _reader(pictures, deadline), quant_format=QuantFormat.QDQ, per_channel=True,
+        activation_type=QuantType.QUInt16 if wide else QuantType.QUInt8, weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod.MinMax, nodes_to_exclude=list(how.kept_onnx), extra_options=options,
+    )  # fmt: skip
+    return onnx.load(str(quantized))
+
+
+def _reader(pictures: Path, deadline: Deadline) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
 
     class Pictures(CalibrationDataReader):  # type: ignore[misc]
         """Calibration pictures as onnxruntime asks for them."""
 
         def __init__(self) -> None:
-            self._images: Iterator[NDArray[np.float32]] = stream(folder / "calibration.npy")
+            self._images: Iterator[NDArray[np.float32]] = stream(pictures)
 
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             """The next picture as 1×3×S×S, or None."""
+            deadline.check()
             image = next(self._images, None)
             return None if image is None else {INPUT: np.ascontiguousarray(image.transpose(0, 3, 1, 2))}
 
-    logging.getLogger("root").setLevel(logging.ERROR)
-    folded, quantized = folder / "folded.onnx", folder / "qdq.onnx"
-    try:
-        quant_pre_process(str(folder / "model.onnx"), str(folded), skip_symbolic_shape=True)
-        quantize_static(
-            str(folded), str(quantized), Pictures(), quant_format=QuantFormat.QDQ, per_channel=True,
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax,
-            extra_options={"QuantizeBias": True},
-        )  # fmt: skip
-    except Exception as error:  # onnxruntime's tools raise many types
-        raise ExportError(f"onnxruntime could not quantize the ONNX graph: {type(error).__name__}: {error}") from error
-    model = onnx.load(str(quantized))
-    take_raw_pixels(model)
-    onnx.checker.check_model(model)
-    onnx.save(model, str(folder / "int8.onnx"))
+    return Pictures()
+
+
+def _halved(graph: Path) -> Any:
+    """Weights and arithmetic in float16 between a float input and float logits."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    halved = OnnxModel(convert_float_to_float16(onnx.load(str(graph)), keep_io_types=True))
+    halved.topological_sort(is_deterministic=True)  # the casts that it adds stand behind what uses them
+    return halved.model
+
+
+def make_symmetric(file: Path) -> None:
+    """Rewrites a graph of int8 activations in the form that TensorRT takes."""
+    write_file(file, symmetric(file.read_bytes()))
 
 
 def take_raw_pixels(model: Any) -> None:
@@ -75,3 +137,15 @@ def take_raw_pixels(model: Any) -> None:
     graph.node.insert(position, turned)
     del graph.input[:]
     graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [1, size, size, 3]))
+
+
+def take_float_pixels(model: Any) -> None:
+    """Replaces the input by 1×S×S×3 float pixels and a Transpose, in place: pictures come with channels last."""
+    graph = model.graph
+    size = graph.input[0].type.tensor_type.shape.dim[2].dim_value
+    inner = f"{INPUT}_channels_first"
+    for node in graph.node:
+        node.input[:] = [inner if name == INPUT else name for name in node.input]
+    graph.node.insert(0, helper.make_node("Transpose", [INPUT], [inner], name="to_channels_first", perm=[0, 3, 1, 2]))
+    del graph.input[:]
+    graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [1, size, size, 3]))

@@ -1,58 +1,76 @@
-"""reference.json: what the training pictures looked like, so that a device can tell when its own look different."""
+"""Makes reference.json: what the training pictures looked like, and how sure the shipped model is of others."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 
-import cv2
-import msgspec
 import numpy as np
 
+from edgetl.runtime.decision import DecisionRule, decide
+from edgetl.runtime.evaluation import Logits
 from edgetl.runtime.preprocess import Image
+from edgetl.runtime.reference import (
+    QUANTILES,
+    Confidence,
+    LogitSpread,
+    Reference,
+    Spread,
+    confidence_of,
+    figures_of,
+    novelty_of,
+)
 
-QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
-
-
-class Spread(msgspec.Struct, frozen=True):
-    """A figure's mean, standard deviation and quantiles (at QUANTILES) over the pictures."""
-
-    mean: float
-    std: float
-    quantiles: tuple[float, ...]
-
-
-class Reference(msgspec.Struct, frozen=True):
-    """Of the model's inputs: brightness and contrast (grey levels), channel means, sharpness (variance of the
-    Laplacian), and share of black and of white pixels."""
-
-    pictures: int
-    quantile_points: tuple[float, ...]
-    figures: dict[str, Spread]
+_FEW = 8  # pictures of a label below which its logits' spread is taken from all labels together
 
 
-def figures_of(image: Image) -> dict[str, float]:
-    """The figures of one model input (S×S×3 uint8 RGB)."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    red, green, blue = image.reshape(-1, 3).mean(axis=0)
-    return {
-        "brightness": float(grey.mean()),
-        "contrast": float(grey.std()),
-        "red": float(red),
-        "green": float(green),
-        "blue": float(blue),
-        "sharpness": float(cv2.Laplacian(grey, cv2.CV_32F).var()),
-        "black": float((grey < 8).mean()),
-        "white": float((grey > 247).mean()),
-    }
+def describe(pictures: Iterable[tuple[str, Image]], confidence: Confidence | None = None) -> Reference:
+    """The reference of a set of model inputs with their labels, taken one at a time."""
+    rows: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for label, image in pictures:
+        rows[label].append(figures_of(image))
+    everything = [row for of_label in rows.values() for row in of_label]
+    means = {label: _means(of_label) for label, of_label in sorted(rows.items())}
+    return Reference(len(everything), QUANTILES, _spreads(everything), means, confidence)
 
 
-def describe(images: Iterable[Image]) -> Reference:
-    """The reference of a set of model inputs, taken one at a time."""
-    rows = [figures_of(image) for image in images]
-    figures = {name: _spread(np.array([row[name] for row in rows])) for name in rows[0]}
-    return Reference(len(rows), QUANTILES, figures)
+def confidence(model: str, images: Iterable[Image], logits: Logits, rule: DecisionRule) -> Confidence:
+    """How sure a model file is of pictures that did not train it; `logits` is its inference."""
+    answers = np.array([logits(image) for image in images])
+    given = [decide(answer, rule).label for answer in answers]
+    spreads = _logit_spreads(answers, given)
+    rows: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for answer, label in zip(answers, given, strict=True):
+        rows[label].append(confidence_of(answer, rule.temperature) | {"novelty": novelty_of(answer, spreads[label])})
+    everything = [row for of_label in rows.values() for row in of_label]
+    means = {label: _means(of_label) for label, of_label in sorted(rows.items())}
+    return Confidence(model, len(given), _spreads(everything), means, spreads)
+
+
+def _logit_spreads(answers: np.ndarray, given: list[str]) -> dict[str, LogitSpread]:  # type: ignore[type-arg]
+    labels = np.array(given)
+    centred = np.concatenate([answers[labels == label] - answers[labels == label].mean(axis=0) for label in set(given)])
+    spreads = {}
+    for label in sorted(set(given)):
+        own = answers[labels == label]
+        std = own.std(axis=0, ddof=1) if len(own) >= _FEW else centred.std(axis=0)
+        spreads[label] = LogitSpread(_rounded(own.mean(axis=0)), _rounded(std))
+    return spreads
+
+
+def _rounded(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(round(float(v), 5) for v in values)
+
+
+def _means(rows: list[dict[str, float]]) -> dict[str, float]:
+    return {name: round(float(np.mean([row[name] for row in rows])), 5) for name in rows[0]}
+
+
+def _spreads(rows: list[dict[str, float]]) -> dict[str, Spread]:
+    return {name: _spread(np.array([row[name] for row in rows])) for name in rows[0]}
 
 
 def _spread(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Spread:
-    quantiles = tuple(round(float(q), 5) for q in np.quantile(values, QUANTILES))
-    return Spread(round(float(values.mean()), 5), round(float(values.std()), 5), quantiles)
+    return Spread(
+        round(float(values.mean()), 5), round(float(values.std()), 5), _rounded(np.quantile(values, QUANTILES))
+    )

@@ -8,7 +8,6 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,11 +15,11 @@ import pytest
 
 from edgetl.exporter.bundle_writer import write_bundle
 from edgetl.exporter.golden import candidates
-from edgetl.exporter.reference import QUANTILES, describe, figures_of
 from edgetl.runtime.bundle import Bundle, open_bundle
 from edgetl.runtime.golden import read_golden
 from edgetl.runtime.picture import decode, read_picture
 from edgetl.runtime.preprocess import preprocess
+from edgetl.runtime.reference import QUANTILES, read_reference
 from edgetl.trainer.run_folder import Run, SplitRecord, read_run
 
 
@@ -140,27 +139,12 @@ def test_golden_candidates_take_classes_in_turn() -> None:
     assert candidates([]) == []
 
 
-def picture(value: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    return np.broadcast_to(np.array(value, np.uint8), (16, 16, 3)).copy()
-
-
-def test_figures_of_plain_pictures() -> None:
-    red = figures_of(picture((200, 0, 0)))
-    assert (red["red"], red["green"], red["blue"]) == (200, 0, 0)
-    assert red["contrast"] == red["sharpness"] == 0.0
-    assert (figures_of(picture(0))["black"], figures_of(picture(255))["white"]) == (1.0, 1.0)
-    stripes = picture(0)
-    stripes[:, ::2] = 255
-    assert figures_of(stripes)["contrast"] == pytest.approx(127.5)
-    assert figures_of(stripes)["sharpness"] > 1e4
-    reference = describe(picture(v) for v in (10, 20, 30))
-    brightness = reference.figures["brightness"]
-    assert (brightness.mean, brightness.quantiles[0], brightness.quantiles[4], brightness.quantiles[-1]) == (
-        20,
-        10,
-        20,
-        30,
-    )
+def test_reference_says_how_sure_the_shipped_model_is_of_held_out_pictures(bundle: Bundle, run: Run) -> None:
+    sure = read_reference(bundle).confidence  # type: ignore[union-attr]
+    assert sure is not None and sure.model == "model/int8.tflite"
+    assert sure.pictures == sum(s.split in ("val", "calibration") for s in run.splits)
+    assert set(sure.by_label) == set(sure.logits) <= set(bundle.manifest.rule.labels)
+    assert sure.figures["novelty"].mean == pytest.approx(0, abs=1)
 
 
 def test_golden_set_of_the_small_run_has_every_class(bundle: Bundle) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgetl.errors import ExportError, StorageError
-from edgetl.exporter.calibration import pictures_of, stream, write_calibration
+from edgetl.exporter.calibration import images_of, pictures_of, save, stream
 from edgetl.runtime.picture import read_picture
 from edgetl.runtime.preprocess import Preprocessing, preprocess
 from edgetl.trainer.run_folder import read_run
@@ -23,7 +23,7 @@ def test_first_two_pictures_span_the_range_and_the_rest_are_the_files(
     how = run.record.preprocessing
     records = pictures_of(run, "calibration", small_data)
     assert len(records) == run.record.pictures["calibration"] > 0
-    write_calibration(records, small_data, how, tmp_path / "calibration.npy")
+    save(images_of(records, small_data, how), tmp_path / "calibration.npy")
     found = list(stream(tmp_path / "calibration.npy"))
     assert len(found) == len(records) + 2
     assert all(image.shape == (1, how.size, how.size, 3) and image.dtype == np.float32 for image in found)
@@ -46,14 +46,13 @@ def test_pictures_are_read_one_at_a_time(tmp_path: Path) -> None:
 
 def test_run_without_calibration_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="no calibration split"):
-        write_calibration([], tmp_path, Preprocessing(size=32), tmp_path / "c.npy")
+        save(images_of([], tmp_path, Preprocessing(size=32)), tmp_path / "c.npy")
     assert not (tmp_path / "c.npy").exists()
 
 
-def test_place_that_cannot_be_written(small_run: Path, small_data: Path, tmp_path: Path) -> None:
-    records = pictures_of(read_run(small_run), "calibration", small_data)
+def test_place_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
-        write_calibration(records, small_data, Preprocessing(size=32), tmp_path / "none" / "c.npy")
+        save(np.zeros((1, 32, 32, 3), np.uint8), tmp_path / "none" / "c.npy")
 
 
 def test_data_folder_that_is_gone_is_named(small_run: Path, tmp_path: Path) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from edgetl.exporter import tflite
 from tests.cli.calling import call, refused
+from tests.conftest import OPEN_GATE
+from tests.exporter.conftest import CONVERTER, through
 from tests.runtime.pictures import noise, save
 
 
@@ -21,15 +21,6 @@ def moved(small_run: Path, small_data: Path, tmp_path: Path) -> tuple[Path, Path
     shutil.copytree(small_run, tmp_path / "run")
     shutil.copytree(small_data, tmp_path / "data")
     return tmp_path / "run", tmp_path / "data"
-
-
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The system's folder for temporary files."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
 
 
 def picture_of(run: Path, data: Path, split: str) -> Path:
@@ -75,8 +66,8 @@ def test_out_below_a_file_or_in_place_of_a_folder(small_run: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_full_disk(small_run: Path, converted: Path, full_disk: Path, temporary: Path) -> None:
-    answer = call("export", small_run, "--out", full_disk / "a.edgetl", "--max-drop", 60, "--min-score", 0)
+def test_full_disk(small_run: Path, converted: tuple[str, str], full_disk: Path, temporary: Path) -> None:
+    answer = call("export", small_run, "--out", full_disk / "a.edgetl", *OPEN_GATE, "--min-score", 0, *converted)
     refused(answer, 1, "E_STORAGE", str(full_disk / "a.edgetl"), "the disk is full")
     assert list(full_disk.iterdir()) == []
     assert list(temporary.iterdir()) == []
@@ -97,19 +88,32 @@ def test_what_is_no_run(tmp_path: Path, small_bundle: Path, what: str) -> None:
 
 
 @pytest.mark.slow
-def test_log_that_a_failed_conversion_names_is_there_and_nothing_else_is_left(
-    small_run: Path, tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+def test_log_that_cannot_lie_in_the_run_stays_in_the_work_folder(
+    small_run: Path, tmp_path: Path, temporary: Path
 ) -> None:
-    monkeypatch.setattr(tflite, "TIMEOUT_S", 0.1)  # no conversion is that fast
-    answer = call("export", small_run, "--out", tmp_path / "out/a.edgetl")
-    refused(answer, 1, "E_EXPORT", "the TFLite conversion did not end within", "its log is ")
+    shutil.copytree(small_run, tmp_path / "run")
+    (tmp_path / "run" / "export-b.log").mkdir()  # in the way, as a read-only folder would be
+    answer = call(
+        "export", tmp_path / "run", "--out", tmp_path / "out/b.edgetl", *through(CONVERTER, "SIGSEGV", tmp_path)
+    )
+    refused(answer, 1, "E_EXPORT", "crashed with SIGSEGV", "its log is ")
     assert Path(answer.last.rpartition("its log is ")[2]).is_file()
     assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.parametrize(
     "words",
-    [("--min-score", "2"), ("--max-drop", "little"), ("--max-drop", "nan"), ("--min-score", "nan")],
+    [
+        ("--min-score", "2"),
+        ("--max-drop", "little"),
+        ("--max-drop", "nan"),
+        ("--min-score", "nan"),
+        ("--max-flips", "nan"),
+        ("--max-recall-loss", "x"),
+        ("--budget", "nan"),
+        ("--budget", "-1"),
+        ("--rung", "int7"),
+    ],
     ids=lambda words: "=".join(words),
 )
 def test_option_that_cannot_be_meant(small_run: Path, tmp_path: Path, words: tuple[str, str]) -> None:

@@ -1,0 +1,56 @@
+"""From a float ONNX graph to the model files of one quantization, TFLite and ONNX side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from edgetl.errors import storage
+from edgetl.exporter import onnx_int8, tflite
+from edgetl.exporter.deadline import NEVER, Deadline
+from edgetl.exporter.models import ModelFile, model_file
+from edgetl.exporter.quantization import Quantization
+from edgetl.exporter.tflite import Converter
+from edgetl.trainer.progress import Reporter
+
+ONNX_NAME = "model.onnx"
+CALIBRATION_NAME = "calibration.npy"
+
+
+def timed(reporter: Reporter, name: str, step: Callable[[], None]) -> None:
+    """Runs a step and says how long it took."""
+    start = time.monotonic()
+    step()
+    reporter.say(f"{name}: {time.monotonic() - start:.1f} s")
+
+
+def quantize(
+    source: Path, how: Quantization, out: Path, reporter: Reporter, converter: Converter, deadline: Deadline = NEVER
+) -> tuple[ModelFile, ...]:
+    """The quantized files of `source`/model.onnx, in `out`. Raises ExportError.
+
+    The two quantizations run at once, since TFLite's has a process of its own.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        converted = beside.submit(timed, reporter, "TFLite", lambda: tflite.convert(source, how, converter))
+        timed(reporter, "ONNX", lambda: onnx_int8.quantize(source, how, deadline))
+        converted.result()
+    made = [model_file(source, how.precision, "tflite"), model_file(source, how.precision, "onnx")]
+    with storage(out):
+        out.mkdir(parents=True, exist_ok=True)
+        return tuple(ModelFile(m.record, m.path.rename(out / m.path.name)) for m in made)
+
+
+def float_model(source: Path, converter: Converter) -> ModelFile:
+    """The float TFLite file of `source`/model.onnx, converted if that was not done yet."""
+    file = model_file(source, "float32", "tflite")
+    if not file.path.exists():
+        tflite.convert(source, Quantization(precision="float32"), converter)
+    return file
+
+
+def folded_onnx(source: Path) -> Path:
+    """The float ONNX graph as the quantizer takes it."""
+    return onnx_int8.folded(source)

@@ -1,0 +1,116 @@
+"""The climb: rungs are tried in their order until one passes the gate or the time is up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+
+from edgetl.errors import ExportError
+from edgetl.exporter.ladder.gate import Outcome
+from edgetl.exporter.ladder.rungs import Rung
+
+Model = TypeVar("Model")
+
+
+class Tried(msgspec.Struct, Generic[Model]):
+    """What trying a rung gives: the models, how the gate found each, and the bytes of each file."""
+
+    models: Model
+    outcomes: tuple[Outcome, ...]
+    bytes: dict[str, int]
+    notes: tuple[str, ...] = ()
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One rung as it is told to people: its figures, its time, or the error that ended it."""
+
+    rung: str
+    means: str
+    seconds: float
+    passed: bool
+    outcomes: tuple[Outcome, ...] = ()
+    bytes: dict[str, int] = {}
+    notes: tuple[str, ...] = ()
+    error: str = ""
+
+
+class Climb(msgspec.Struct, frozen=True, kw_only=True):
+    """Every rung tried, and which one ships; `ended` says why it stopped."""
+
+    attempts: tuple[Attempt, ...]
+    chosen: str | None
+    ended: Literal["passed", "no rung left", "out of time"]
+    seconds: float
+
+
+def climb(
+    rungs: tuple[Rung, ...],
+    attempt: Callable[[Rung, float], Tried[Model]],
+    clock: Callable[[], float],
+    budget_s: float,
+    tell: Callable[[Attempt], None],
+) -> tuple[Climb, Tried[Model] | None]:
+    """Tries rungs until one passes. `attempt` is told the seconds left; no rung begins after the last of them.
+
+    An ExportError on the first rung is the net's own and is raised; on a later one it only ends that rung.
+    """
+    begun = clock()
+    attempts: list[Attempt] = []
+    for rung in rungs:
+        start = clock()
+        if attempts and start - begun >= budget_s:
+            return _ended(attempts, None, "out of time", clock() - begun), None
+        try:
+            tried = attempt(rung, budget_s - (start - begun))
+        except ExportError as error:
+            if not attempts:
+                raise
+            attempts.append(_failed(rung, clock() - start, str(error)))
+            tell(attempts[-1])
+            continue
+        attempts.append(_noted(rung, clock() - start, tried))
+        tell(attempts[-1])
+        if attempts[-1].passed:
+            return _ended(attempts, rung.name, "passed", clock() - begun), tried
+    return _ended(attempts, None, "no rung left", clock() - begun), None
+
+
+def _noted(rung: Rung, seconds: float, tried: Tried[Model]) -> Attempt:
+    return Attempt(
+        rung=rung.name,
+        means=rung.means,
+        seconds=round(seconds, 2),
+        passed=all(outcome.passed for outcome in tried.outcomes),
+        outcomes=tried.outcomes,
+        bytes=tried.bytes,
+        notes=tried.notes,
+    )
+
+
+def _failed(rung: Rung, seconds: float, error: str) -> Attempt:
+    return Attempt(rung=rung.name, means=rung.means, seconds=round(seconds, 2), passed=False, error=error)
+
+
+def _ended(
+    attempts: list[Attempt],
+    chosen: str | None,
+    ended: Literal["passed", "no rung left", "out of time"],
+    seconds: float,
+) -> Climb:
+    return Climb(attempts=tuple(attempts), chosen=chosen, ended=ended, seconds=round(seconds, 2))
+
+
+def refusal(climb: Climb) -> str:
+    """Why no bundle was written, in one line: the limits that the nearest rung broke."""
+    judged = [a for a in climb.attempts if a.outcomes]
+    nearest = min(judged, key=lambda a: max(o.flips_percent for o in a.outcomes))
+    broken = next(o for o in nearest.outcomes if not o.passed)
+    rungs = f"rung {nearest.rung}" + (f", the nearest of {len(judged)} tried" if len(judged) > 1 else "")
+    why = "; the time of --budget was up" if climb.ended == "out of time" else ""
+    changed = "; ".join(broken.changed[:3]) or "none"
+    return (
+        f"{broken.model} ({rungs}) {' and '.join(broken.reasons)}, judged on {broken.pictures} pictures; "
+        f"no bundle was written{why}. Decisions that changed, first of {len(broken.changed)}: {changed}"
+    )

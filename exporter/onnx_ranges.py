@@ -1,0 +1,75 @@
+"""Ranges of an ONNX graph's activations by a rule of ours, as onnxruntime's quantizer takes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from edgetl.exporter.calibration import stream
+from edgetl.exporter.deadline import NEVER, Deadline
+from edgetl.exporter.quantization import RangeRule
+from edgetl.exporter.ranges import Histogram, logits_range, range_of
+
+# Their results take the range of what goes in, or are no activations.
+PASSED_THROUGH = {"Reshape", "Flatten", "Transpose", "MaxPool", "Squeeze", "Unsqueeze", "Shape", "Constant", "Identity"}
+
+
+def overrides(
+    model: Path, pictures: Path, rule: RangeRule, deadline: Deadline = NEVER
+) -> dict[str, list[dict[str, Any]]]:
+    """The rule's range for every activation but the input, by tensor name; the logits have their own."""
+    logits = {output.name for output in onnx.load(str(model), load_external_data=False).graph.output}
+    ranges = {
+        name: logits_range(h) if name in logits else range_of(h, rule)
+        for name, h in _histograms(model, pictures, deadline).items()
+    }
+    return {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in ranges.items()}
+
+
+def _histograms(model: Path, pictures: Path, deadline: Deadline) -> dict[str, Histogram]:
+    """Two passes over the pictures: the ends of each tensor, then its histogram."""
+    session, names = _watched(model)
+    given = session.get_inputs()[0].name
+    spans = dict.fromkeys(names, (0.0, 0.0))
+
+    def passes() -> Any:
+        for number, image in enumerate(stream(pictures)):
+            deadline.check()
+            if number >= 2:  # the constant pictures only set the input's range
+                yield session.run(names, {given: np.ascontiguousarray(image.transpose(0, 3, 1, 2))})
+
+    for values in passes():
+        for name, value in zip(names, values, strict=True):
+            low, high = spans[name]
+            spans[name] = (min(low, float(value.min())), max(high, float(value.max())))
+    histograms = {name: Histogram(*span) for name, span in spans.items()}
+    for values in passes():
+        for name, value in zip(names, values, strict=True):
+            histograms[name].add(value)
+    return histograms
+
+
+def _watched(model: Path) -> tuple[Any, list[str]]:
+    """A session that gives every float activation, the logits among them, and their names."""
+    import onnxruntime as ort
+
+    graph = onnx.load(str(model))
+    kinds = {v.name: v.type.tensor_type.elem_type for v in graph.graph.value_info}
+    ends = {output.name for output in graph.graph.output}
+    between = [
+        name
+        for node in graph.graph.node
+        if node.op_type not in PASSED_THROUGH
+        for name in node.output
+        if name not in ends and kinds.get(name) == onnx.TensorProto.FLOAT
+    ]
+    graph.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in between)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    return ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"]), [
+        *between,
+        *ends,
+    ]

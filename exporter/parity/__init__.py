@@ -1,0 +1,1 @@
+"""The parity report: the files that ship beside the trained network, picture by picture and machine by machine."""

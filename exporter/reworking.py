@@ -1,0 +1,92 @@
+"""Float weights that bear int8 better: equalized across layers, or distilled under simulated rounding."""
+
+from __future__ import annotations
+
+import copy
+import time
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+
+from edgetl.exporter.calibration import images_of, pictures_of
+from edgetl.exporter.deployed import Deployed
+from edgetl.exporter.layers import matched, onnx_layers, tflite_layers, torch_layers
+from edgetl.exporter.ranges import Range
+from edgetl.exporter.simulation.bias import correct_biases
+from edgetl.exporter.simulation.distil import Schedule, distil
+from edgetl.exporter.simulation.equalize import equalize
+from edgetl.exporter.simulation.graph import graph_of
+from edgetl.exporter.simulation.rounding import observe
+from edgetl.exporter.simulation.sensitivity import most_sensitive, noise_of_layers
+from edgetl.trainer.augment import PRESETS
+from edgetl.trainer.progress import Reporter
+from edgetl.trainer.run_folder import Run
+
+MORE = 150  # train pictures that channel ranges are read from besides the calibration set
+MOST = 1500  # train pictures to distil from: 150 kB each at 224 px stay in memory
+CHECKED = 48  # calibration pictures that choose among the distilled weights
+LISTENED = 12  # calibration pictures that layers are ranked with: one pass for each layer
+
+
+class Reworking:
+    """One run's network as a graph, and what can be made of it. `calibration` is the calibration set's .npy."""
+
+    def __init__(self, run: Run, data: Path, calibration: Path, reporter: Reporter) -> None:
+        self._run = run
+        self._data = data
+        self._calibration = torch.from_numpy(np.load(calibration))
+        self._reporter = reporter
+
+    @cached_property
+    def _float(self) -> GraphModule:
+        return graph_of(Deployed(self._run.network()).eval(), self._run.record.preprocessing.size)
+
+    @cached_property
+    def _train(self) -> Tensor:
+        pictures = sorted(pictures_of(self._run, "train", self._data), key=lambda p: p.sha256)[:MOST]
+        return torch.from_numpy(images_of(pictures, self._data, self._run.record.preprocessing))
+
+    @cached_property
+    def equalized(self) -> GraphModule:
+        """The network with its channels equalized and its biases corrected."""
+        graph = copy.deepcopy(self._float)
+        seen = torch.cat([self._calibration, self._train[:MORE]])
+        equalize(graph, seen)
+        correct_biases(graph, seen)
+        return graph
+
+    def distilled(self, left_s: float) -> GraphModule:
+        """The equalized network, distilled for as long as there is time."""
+        end = time.monotonic() + left_s
+        graph = copy.deepcopy(self.equalized)
+        how = PRESETS[self._run.settings.augmentation]
+        schedule = Schedule(seed=self._run.settings.seed)
+        found = distil(
+            graph, self._float, self._train, self._calibration[:CHECKED], self._ranges(graph), how, schedule,
+            lambda: end - time.monotonic(),
+        )  # fmt: skip
+        self._reporter.say(
+            f"distilled {found.steps} of {found.of} steps: logits {found.before_db:.1f} dB above the noise before, "
+            f"{found.after_db:.1f} dB after"
+            + ("" if found.steps == found.of else "; ended by --budget, so that another time the weights may be others")
+        )
+        return graph
+
+    def _ranges(self, graph: GraphModule) -> dict[str, Range]:
+        return observe(graph, self._calibration, "mse")
+
+    def most_sensitive(self, share: float, float_tflite: bytes, float_onnx: Path) -> tuple[list[str], list[str]]:
+        """The layers of the equalized network that lose the most: TFLite output tensors, and ONNX nodes."""
+        own = torch_layers(self.equalized)
+        tflite, graph = (
+            matched(own, tflite_layers(float_tflite), "TFLite"),
+            matched(own, onnx_layers(float_onnx), "ONNX"),
+        )
+        noise = noise_of_layers(self.equalized, self._ranges(self.equalized), self._calibration[:LISTENED])
+        worst = most_sensitive(noise, share)
+        self._reporter.say("kept in float: " + ", ".join(f"{own[i].name} ({noise[i]:.0f} dB)" for i in worst))
+        return [tflite[i].name for i in worst], [graph[i].name for i in worst]

@@ -1,0 +1,40 @@
+"""Products of two activations, as attention has them, come out right in LiteRT's fast kernels too.
+
+XNNPACK reads the second factor of an int8 BATCH_MATMUL as it reads weights, whose zero point is 0. Where an activation has another
+one, it is passed over, and each result is off by it times the sum over the first factor: on a transformer of two blocks logits
+stood 23 dB above the noise, and 32 in the reference kernels. A range that lies around zero costs little and has none.
+"""
+
+from __future__ import annotations
+
+from edgetl.exporter.ranges import Range
+from edgetl.runtime.graphs import TfliteGraph, TfliteOperator
+
+_PRODUCT = "BATCH_MATMUL"
+# They move values, so that what they give has the steps of what they are given.
+_MOVES = {"RESHAPE", "TRANSPOSE", "STRIDED_SLICE", "SLICE", "SQUEEZE", "EXPAND_DIMS", "SPLIT", "UNPACK", "GATHER"}
+_LOWEST, _HIGHEST = 128, 127  # steps below and above a zero point of 0
+
+
+def second_factors(graph: TfliteGraph) -> set[int]:
+    """The tensors (by index) that are second factors of products, and those that these are only moved from."""
+    made_by = {index: operator for operator in graph.operators for index in operator.outputs}
+    found: set[int] = set()
+    for operator in graph.operators:
+        if operator.kind == _PRODUCT:
+            found |= _moved_from(operator.inputs[1], made_by)
+    return found
+
+
+def _moved_from(index: int, made_by: dict[int, TfliteOperator]) -> set[int]:
+    found = {index}
+    while (maker := made_by.get(index)) is not None and maker.kind in _MOVES:
+        index = maker.inputs[1 if maker.kind == "SPLIT" else 0]
+        found.add(index)
+    return found
+
+
+def around_zero(within: Range) -> Range:
+    """The smallest range that holds another one and whose zero point in int8 is 0."""
+    step = max(-within[0] / _LOWEST, within[1] / _HIGHEST)
+    return -_LOWEST * step, _HIGHEST * step

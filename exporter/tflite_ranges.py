@@ -1,0 +1,96 @@
+"""Quantizes a TFLite graph with ranges of our own: TensorFlow's converter knows only the smallest and largest value.
+
+TensorFlow's calibration writes each tensor's smallest and largest value into the float file, and its quantizer reads
+them from there; between the two, they are replaced by what a range rule chooses.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgetl.exporter.calibration import stream
+from edgetl.exporter.quantization import Quantization
+from edgetl.exporter.ranges import Histogram, Range, logits_range, range_of
+from edgetl.exporter.second_factors import around_zero, second_factors
+from edgetl.runtime.graphs import read_tflite
+
+
+def quantize(converter: Any, pictures: Path, how: Quantization) -> bytes:
+    """The quantized file; `converter` has its calibration pictures set, `pictures` is the same set as a .npy."""
+    import tensorflow as tf
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    converter._experimental_calibrate_only = True
+    calibrated = bytes(converter.convert())
+    if how.ranges != "min-max":
+        calibrated = with_ranges(calibrated, _chosen(calibrated, pictures, how))
+    quantized = mlir_quantize(
+        calibrated,
+        fully_quantize=not how.kept_tflite,
+        input_data_type=tf.int8,
+        output_data_type=tf.int8,
+        denylisted_nodes=set(how.kept_tflite) or None,
+    )
+    return bytes(quantized)
+
+
+def _chosen(calibrated: bytes, pictures: Path, how: Quantization) -> dict[int, Range]:
+    """The rule's range for every activation but the input, whose step must be one pixel value; the logits have their own, and
+    what is multiplied as weights are lies around zero."""
+    spans, graph = spans_of(calibrated), read_tflite(calibrated, "calibrated.tflite")
+    chosen = {
+        index: logits_range(h) if index in graph.outputs else range_of(h, how.ranges)
+        for index, h in _histograms(calibrated, pictures, spans).items()
+    }
+    return {**chosen, **{i: around_zero(chosen[i]) for i in second_factors(graph) if i in chosen}}
+
+
+def spans_of(calibrated: bytes) -> dict[int, Range]:
+    """Smallest and largest value of each calibrated tensor but the input."""
+    graph = _graph(calibrated).subgraphs[0]
+    ends = set(graph.inputs)
+    return {
+        i: (float(t.quantization.min[0]), float(t.quantization.max[0]))
+        for i, t in enumerate(graph.tensors)
+        if i not in ends and t.quantization is not None and t.quantization.min is not None and len(t.quantization.min)
+    }
+
+
+def _histograms(calibrated: bytes, pictures: Path, spans: dict[int, Range]) -> dict[int, Histogram]:
+    import tensorflow as tf
+
+    plain = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # a delegate hides tensors
+    interpreter = tf.lite.Interpreter(
+        model_content=calibrated, experimental_preserve_all_tensors=True, experimental_op_resolver_type=plain
+    )
+    interpreter.allocate_tensors()
+    given = interpreter.get_input_details()[0]["index"]
+    histograms = {index: Histogram(*span) for index, span in spans.items()}
+    for number, image in enumerate(stream(pictures)):
+        if number < 2:
+            continue  # the constant pictures only set the input's range
+        interpreter.set_tensor(given, image)
+        interpreter.invoke()
+        for index, histogram in histograms.items():
+            histogram.add(np.asarray(interpreter.get_tensor(index), np.float32))
+    return histograms
+
+
+def with_ranges(calibrated: bytes, chosen: dict[int, Range]) -> bytes:
+    """The calibrated file with other ranges for some tensors (by index)."""
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = _graph(calibrated)
+    for index, (low, high) in chosen.items():
+        quantization = model.subgraphs[0].tensors[index].quantization
+        quantization.min, quantization.max = [low], [high]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _graph(data: bytes) -> Any:
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    return flatbuffer_utils.read_model_from_bytearray(bytearray(data))

@@ -1,0 +1,153 @@
+"""What the converters find hard in newer nets: gates by a hard sigmoid, and grouped convolutions right behind a sum."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from edgetl.errors import ExportError
+from edgetl.exporter import calibration, tflite
+from edgetl.exporter.deployed import write_module
+from edgetl.exporter.layers import matched, onnx_layers, tflite_layers, torch_layers
+from edgetl.exporter.onnx_int8 import folded
+from edgetl.exporter.proving import fit_models
+from edgetl.exporter.quantization import Quantization
+from edgetl.exporter.simulation.graph import graph_of
+from edgetl.runtime.graphs import read_tflite
+from edgetl.runtime.interpreters import open_interpreter
+from edgetl.runtime.manifest import ModelRecord
+from edgetl.runtime.proof import Proofs, prove
+from edgetl.trainer.network import pixels_of
+from tests.exporter.simulation.nets import SIZE, pictures
+
+pytestmark = pytest.mark.slow
+CHANNELS = 6  # neither the height nor the width of any map below
+
+
+class Hard(nn.Module):
+    """MobileNetV3's gate and hard swish, then MobileNetV4's depthwise convolution and ResNeXt's grouped one, each with nothing
+    but a sum before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, CHANNELS, 3, 2, 1), nn.Hardswish())
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(CHANNELS, CHANNELS, 1), nn.Hardsigmoid())
+        self.depthwise = nn.Conv2d(CHANNELS, CHANNELS, 3, 1, 1, groups=CHANNELS)
+        self.grouped = nn.Conv2d(CHANNELS, CHANNELS, 3, 1, 1, groups=2)
+        self.head = nn.Linear(CHANNELS, 4)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits."""
+        first = self.stem((pixels - 128) / 64)
+        second = first + first * self.gate(first)
+        third = second + self.depthwise(second)
+        return self.head((third + self.grouped(third)).mean(dim=(2, 3)))  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def net() -> Hard:
+    torch.manual_seed(3)
+    made = Hard().eval()
+    with torch.no_grad():
+        made.gate[1].weight.mul_(20)  # so that the gate reaches both of its ends
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(net: Hard, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The net's TFLite files, made by the converter's own process."""
+    made = tmp_path_factory.mktemp("hard")
+    write_module(net, SIZE, made / "model.onnx")
+    calibration.save(pictures(16, seed=1).numpy(), made / "calibration.npy")
+    tflite.convert(made, Quantization(ranges="mse"))
+    return made
+
+
+def answers(file: Path) -> NDArray[np.float32]:
+    """Logits of ten pictures that calibrated nothing."""
+    opened = open_interpreter("litert", file.read_bytes(), file.name)
+    return np.stack([opened.logits(image) for image in pictures(10, seed=2).numpy()])
+
+
+def kinds_in(file: Path) -> Counter[str]:
+    return Counter(operator.kind for operator in read_tflite(file.read_bytes(), file.name).operators)
+
+
+def test_float_file_is_the_network(net: Hard, folder: Path) -> None:
+    with torch.no_grad():
+        wanted = net(pixels_of(pictures(10, seed=2))).numpy()
+    assert np.abs(wanted).max() > 0.1
+    np.testing.assert_allclose(answers(folder / "float32.tflite"), wanted, atol=1e-4 * np.abs(wanted).max())
+
+
+def test_int8_file_answers_nearly_alike(net: Hard, folder: Path) -> None:
+    with torch.no_grad():
+        wanted = net(pixels_of(pictures(10, seed=2))).numpy()
+    assert np.abs(answers(folder / "int8.tflite") - wanted).max() < 0.1 * (wanted.max() - wanted.min())
+
+
+def test_depthwise_convolution_behind_a_sum_stays_depthwise(folder: Path) -> None:
+    assert kinds_in(folder / "int8.tflite")["DEPTHWISE_CONV_2D"] == 1
+    assert kinds_in(folder / "int8.tflite")["CONV_2D"] == 3  # stem, gate and the grouped one, in one piece
+
+
+def test_layers_are_the_same_in_all_three_graphs(net: Hard, folder: Path) -> None:
+    own = torch_layers(graph_of(net, SIZE))
+    tflite_ones, onnx_ones = tflite_layers((folder / "float32.tflite").read_bytes()), onnx_layers(folded(folder))
+    assert [layer.name for layer in own] == ["stem.0", "gate.1", "depthwise", "grouped", "head"]
+    assert [layer.operator for layer in tflite_ones][2] == "DEPTHWISE_CONV_2D"
+    assert matched(own, tflite_ones, "TFLite") == tflite_ones and matched(own, onnx_ones, "ONNX") == onnx_ones
+    another_branch_first = [tflite_ones[0], tflite_ones[2], tflite_ones[1], *tflite_ones[3:]]
+    assert matched(own, another_branch_first, "TFLite") == tflite_ones
+    with pytest.raises(
+        ExportError, match="conv2d depthwise with 54 weights in the network has no counterpart in TFLite"
+    ):
+        matched(own, tflite_ones[:2] + tflite_ones[3:], "TFLite")
+    with pytest.raises(ExportError, match=r"Gemm .* with 24 weights in ONNX has no counterpart in the network"):
+        matched(own[:-1], onnx_ones, "ONNX")
+
+
+def test_hard_sigmoid_runs_in_int8_wherever_litert_does(folder: Path) -> None:
+    data = (folder / "int8.tflite").read_bytes()
+    record = ModelRecord("model/int8.tflite", "tflite", "int8")
+    proof = prove(data, "tflite", record.path)
+    assert proof.islands == () and kinds_in(folder / "int8.tflite")["RELU_0_TO_1"] == 1
+    (found,) = fit_models([(record, folder / "int8.tflite")], Proofs((proof,)), None)
+    assert found.missing == {} and found.falls_back["RELU_0_TO_1"] == 1
+
+
+@pytest.mark.parametrize("kernels", ["BUILTIN_REF", "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "AUTO"])
+def test_litert_clips_a_hard_sigmoid_in_int8_to_the_nearest_step(folder: Path, kernels: str) -> None:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    data = (folder / "int8.tflite").read_bytes()
+    graph = read_tflite(data, "int8.tflite")
+    (clip,) = (o for o in graph.operators if o.kind == "RELU_0_TO_1")
+    interpreter = Interpreter(
+        model_content=data,
+        experimental_op_resolver_type=OpResolverType[kernels],
+        experimental_preserve_all_tensors=True,
+    )
+    interpreter.allocate_tensors()
+    tensors = {t["index"]: t for t in interpreter.get_tensor_details()}
+
+    def real(index: int) -> NDArray[Any]:
+        scale, zero = tensors[index]["quantization"]
+        return (interpreter.get_tensor(index).astype(np.float64) - zero) * scale  # type: ignore[no-any-return]
+
+    step, cut = tensors[clip.outputs[0]]["quantization"][0], 0
+    for image in pictures(10, seed=2).numpy():
+        stored = image[None].astype(np.int16) - 128
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], stored.astype(np.int8))
+        interpreter.invoke()
+        given, found = real(clip.inputs[0]), real(clip.outputs[0])
+        cut += int(((given < 0) | (given > 1)).sum())
+        assert np.abs(np.clip(given, 0, 1) - found).max() <= 0.51 * step
+    assert cut > 0
