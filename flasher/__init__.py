@@ -1,0 +1,1 @@
+"""The workstation's side of flashing: signing, SSH, and the conversation with the device."""

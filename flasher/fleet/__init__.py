@@ -1,0 +1,1 @@
+"""Many devices: which there are, and in which order a release comes to them."""

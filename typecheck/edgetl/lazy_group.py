@@ -1,0 +1,1 @@
+../../src/edgetl/lazy_group.py
