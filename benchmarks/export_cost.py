@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from edgetl.benchmarks.commands_of import run_edgetl
-from edgetl.benchmarks.latency import machine
+from edgetl.benchmarks.machine import machine
 from edgetl.runtime.files import write_file
 from edgetl.runtime.sim import write_dataset
 
@@ -22,7 +22,8 @@ def main() -> None:
     run_edgetl("train", "--data", out / "data", "--model", "mobilenet_v2", "--weights", "none", "--recipe", "probe",
                "--imgsz", 224, "--out", out / "run")  # fmt: skip
     calibration = sum(s["split"] == "calibration" for s in json.loads((out / "run" / "splits.json").read_text()))
-    _, cost = run_edgetl("export", out / "run", "--out", out / "part.edgetl", "--max-drop", 100)
+    _, cost = run_edgetl("export", out / "run", "--out", out / "part.edgetl", "--rung", "min-max",
+                          "--max-drop", 100, "--max-recall-loss", 100, "--max-flips", 100, "--max-gain-error", 1000)  # fmt: skip
     result = {
         "calibration_pictures": calibration,
         "seconds": cost.seconds,

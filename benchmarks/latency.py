@@ -2,239 +2,129 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import statistics
-import time
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
-from edgetl import __version__
+from edgetl.benchmarks import cold
+from edgetl.benchmarks.accuracy import measured_accuracy
+from edgetl.benchmarks.judgement import Conditions, judged
+from edgetl.benchmarks.looks import Looks
+from edgetl.benchmarks.machine import machine
+from edgetl.benchmarks.notes import notes_on
+from edgetl.benchmarks.report import Report
+from edgetl.benchmarks.roofline.ceiling import Machine
+from edgetl.benchmarks.stages import Samples, Stages, frames_of
+from edgetl.benchmarks.sustained import Minute, drift, sustain
+from edgetl.benchmarks.sweep import Row, candidates, rounded, row_of, with_ceilings
+from edgetl.benchmarks.timing import FULL, Effort
 from edgetl.errors import ModelError
 from edgetl.runtime.bundle import Bundle
-from edgetl.runtime.decision import decide
-from edgetl.runtime.golden import read_golden
-from edgetl.runtime.interpreters import Interpreter, available, open_named
-from edgetl.runtime.interpreters.registry import format_of
-from edgetl.runtime.line import percentiles
-from edgetl.runtime.manifest import Precision
-from edgetl.runtime.picture import decode
-from edgetl.runtime.preprocess import Image, preprocess
-from edgetl.runtime.verdict import Verdict, to_json
+from edgetl.runtime.interpreters import open_named
+from edgetl.runtime.preprocess import Image
+from edgetl.runtime.status import percentiles
 
-FRAME_SIZE = (720, 1280)  # rows and columns: golden pictures are shown to the stages at a usual camera's size
 Progress = Callable[[str], None]
+_STARTS = 5  # of a new process
 
 
-class Effort(msgspec.Struct, frozen=True):
-    """How long to measure: warm-up and measured runs, both at least this many and this long."""
+class Wanted(msgspec.Struct, frozen=True):
+    """What to measure beside the latencies: for how many minutes on end, and labelled pictures to judge the file by."""
 
-    warm_up_runs: int = 10
-    warm_up_s: float = 2.0
-    runs: int = 1024
-    seconds: float = 60.0
-    most_seconds: float = 120.0
-
-
-FULL = Effort()
-QUICK = Effort(warm_up_runs=10, warm_up_s=0.3, runs=200, seconds=1.0, most_seconds=4.0)
+    effort: Effort = FULL
+    minutes: int = 0
+    data: Path | None = None
+    budget_ms: float | None = None
 
 
-class Row(msgspec.Struct, frozen=True):
-    """Inference alone, of one model in one interpreter with one number of threads."""
-
-    model: str
-    precision: str
-    interpreter: str
-    threads: int
-    runs: int
-    load_ms: float
-    first_ms: float
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    max_ms: float
-
-
-class Report(msgspec.Struct, kw_only=True):
-    """Everything that `edgetl bench` found. Stages and end to end are of the fastest int8 row."""
-
-    bundle: str
-    quick: bool
-    machine: dict[str, str]
-    warm_up: dict[str, float]
-    chosen: str
-    end_to_end: dict[str, float]
-    stages: dict[str, dict[str, float]]
-    sweep: list[Row]
-    int8_speedup: float | None
-
-
-def bench(bundle: Bundle, effort: Effort, progress: Progress) -> Report:
+def bench(bundle: Bundle, wanted: Wanted, progress: Progress) -> tuple[Report, Samples]:
     """Sweeps interpreters, precisions and threads, then measures the stages with the fastest int8 one."""
-    frames = _frames(bundle)
-    rows: list[Row] = []
-    for name, precision, threads in _candidates(bundle):
-        progress(f"{name} {precision} with {threads} thread{'s' if threads > 1 else ''}")
-        rows.append(_sweep_row(bundle, name, precision, threads, frames, effort))
-    int8 = [row for row in rows if row.precision == "int8"]
-    if not int8:
-        raise ModelError(f"{bundle.path}: no int8 model that an interpreter installed here can read")
-    best = min(int8, key=lambda row: row.p50_ms)
+    effort, looks = wanted.effort, Looks()
+    here = Machine(min(0.3, effort.seconds / 10))
+    frames = frames_of(bundle)
+    rows, samples = _swept(bundle, effort, frames, here, looks, progress)
+    best = _fastest_int8(bundle, rows)
     progress(f"stages with {best.interpreter}, {best.threads} threads")
     interpreter = open_named(bundle, best.interpreter, best.threads)
-    stages, end_to_end, warm_up = _measure_stages(bundle, interpreter, frames, effort)
-    floats = [row.p50_ms for row in rows if row.precision == "float32" and row.interpreter == best.interpreter]
-    return Report(
+    stage = Stages(bundle, interpreter, frames)
+    staged, timing = stage.measure(effort)
+    looks.look()
+    minutes, kept = _sustained(stage, wanted.minutes, progress)
+    samples.update({**staged, **{f"minute {n}": times for n, times in enumerate(kept, start=1)}})
+    accuracy = measured_accuracy(bundle, interpreter, wanted.data)
+    end_to_end, where = rounded(percentiles(staged["end_to_end"])), machine()
+    judgement = judged(Conditions(
+        steady=timing.warm_up.steady and best.steady, slowed=looks.said(*(minute.slowed for minute in minutes)), accuracy=accuracy,
+        p90_ms=end_to_end["p90_ms"], budget_ms=wanted.budget_ms, drift=drift(minutes),
+    ))  # fmt: skip
+    report = Report(
         bundle=str(bundle.path),
+        bundle_sha256=hashlib.sha256(bundle.path.read_bytes()).hexdigest(),
         quick=effort != FULL,
-        machine=machine(),
-        warm_up=warm_up,
+        machine=where,
+        warm_up=timing.warm_up,
         chosen=f"{best.model} in {best.interpreter}, {best.threads} threads",
         end_to_end=end_to_end,
-        stages=stages,
+        stages={name: rounded(percentiles(times)) for name, times in staged.items() if name != "end_to_end"},
         sweep=rows,
-        int8_speedup=round(min(floats) / best.p50_ms, 3) if floats else None,
+        peaks=here.peaks,
+        int8_speedup=_speedup(rows, best),
+        cold=cold.measure(bundle.path, best.interpreter, best.threads, _STARTS),
+        accuracy=accuracy,
+        sustained=minutes,
+        judgement=judgement,
+        notes=[*notes_on(rows, where), *_notes_on_runs(rows, effort)],
     )
+    return report, samples
 
 
-def machine() -> dict[str, str]:
-    """What a figure depends on: processor, system and library versions."""
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in _lines("/proc/cpuinfo")
-            if line.startswith(("model name", "Model"))
-        ),
-        platform.processor(),
-    )
-    flags = next((line for line in _lines("/proc/cpuinfo") if line.startswith(("flags", "Features"))), "")
-    known = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
-    return {
-        "processor": model,
-        "architecture": platform.machine(),
-        "int8_instructions": " ".join(name for name in known if name in flags.split()) or "none known",
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "edgetl": __version__,
-    }
+def _swept(
+    bundle: Bundle, effort: Effort, frames: list[Image], here: Machine, looks: Looks, progress: Progress
+) -> tuple[list[Row], Samples]:
+    rows: list[Row] = []
+    samples: Samples = {}
+    for one in candidates(bundle):
+        progress(f"{one.interpreter} {one.precision} with {one.threads} thread{'s' if one.threads > 1 else ''}")
+        row, times = row_of(bundle, one, frames, effort, here)
+        looks.look()
+        rows.append(row)
+        samples[row.series] = times
+    return with_ceilings(bundle, rows, here), samples
 
 
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().splitlines()
-    except OSError:
-        return []
+def _fastest_int8(bundle: Bundle, rows: list[Row]) -> Row:
+    int8 = [row for row in rows if row.precision != "float32"]  # or what ships in its place
+    if not int8:
+        raise ModelError(f"{bundle.path}: no int8 model that an interpreter installed here can read")
+    return min(int8, key=lambda row: row.p50_ms)
 
 
-def thread_counts() -> list[int]:
-    """Powers of two up to the cores this process may use."""
-    cores = len(os.sched_getaffinity(0))
-    return [n for n in (1, 2, 4, 8, 16) if n <= cores]
+def _speedup(rows: list[Row], best: Row) -> float | None:
+    floats = [row.p50_ms for row in rows if row.precision == "float32" and row.interpreter == best.interpreter]
+    return round(min(floats) / best.p50_ms, 3) if floats else None
 
 
-def _candidates(bundle: Bundle) -> list[tuple[str, Precision, int]]:
-    precisions: tuple[Precision, ...] = ("int8", "float32")
-    return [
-        (name, precision, threads)
-        for name in available()
-        for precision in precisions
-        if bundle.model(format_of(name), precision) is not None
-        for threads in thread_counts()
+def _notes_on_runs(rows: list[Row], effort: Effort) -> list[str]:
+    notes = [
+        f"{row.series}: the times did not settle within 2 % during warm-up; something else runs on this machine"
+        for row in rows
+        if not row.steady
+    ]
+    notes += [
+        f"{row.series}: {row.roofline:.0%} of the roofline; something else ran whenever the peak was measured"
+        for row in rows
+        if row.roofline is not None and row.roofline > 1.05
+    ]
+    return notes + [
+        f"{row.series}: only {row.runs} of {effort.runs} runs within {effort.most_seconds:g} s; p99 rests on few"
+        for row in rows
+        if row.cut
     ]
 
 
-def _frames(bundle: Bundle) -> list[Image]:
-    """The golden pictures, enlarged to a camera's frame: real content at a real size."""
-    import cv2
-
-    golden = read_golden(bundle)
-    frames = [decode(bundle.read(p.path), p.path) for p in golden.pictures]
-    height, width = FRAME_SIZE
-    return [cv2.resize(f, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False) for f in frames]
-
-
-def _sweep_row(
-    bundle: Bundle, name: str, precision: Precision, threads: int, frames: list[Image], effort: Effort
-) -> Row:
-    start = time.perf_counter()
-    interpreter = open_named(bundle, name, threads, precision)
-    loaded = time.perf_counter()
-    images = [preprocess(frame, bundle.manifest.preprocessing) for frame in frames]
-    begun = time.perf_counter()
-    interpreter.raw(images[0])
-    first = (time.perf_counter() - begun) * 1000
-    times, _ = _timed(lambda i: interpreter.raw(images[i % len(images)]), effort)
-    return Row(
-        interpreter.info.model, precision, name, threads, len(times), round((loaded - start) * 1000, 3), round(first, 3),
-        **_rounded(percentiles(times)),
-    )  # fmt: skip
-
-
-def _rounded(figures: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in figures.items()}
-
-
-def _timed(step: Callable[[int], object], effort: Effort) -> tuple[list[float], dict[str, float]]:
-    """Milliseconds of each run after the warm-up, and what the warm-up took."""
-    warmed = _warm_up(step, effort)
-    times: list[float] = []
-    started = time.perf_counter()
-    while True:
-        start = time.perf_counter()
-        step(len(times))
-        now = time.perf_counter()
-        times.append((now - start) * 1000)
-        spent = now - started
-        if (len(times) >= effort.runs and spent >= effort.seconds) or spent >= effort.most_seconds:
-            return times, warmed
-
-
-def _warm_up(step: Callable[[int], object], effort: Effort) -> dict[str, float]:
-    """Runs until at least the asked runs and seconds have passed and two medians in a row agree within 2 %."""
-    times: list[float] = []
-    started = time.perf_counter()
-    block = max(5, effort.warm_up_runs // 2)
-    while True:
-        start = time.perf_counter()
-        step(len(times))
-        now = time.perf_counter()
-        times.append((now - start) * 1000)
-        if len(times) < max(effort.warm_up_runs, 2 * block) or now - started < effort.warm_up_s:
-            continue
-        last, before = statistics.median(times[-block:]), statistics.median(times[-2 * block : -block])
-        steady = abs(last - before) <= 0.02 * before
-        if steady or now - started >= 4 * effort.warm_up_s:
-            return {"runs": len(times), "seconds": round(now - started, 3), "steady": float(steady)}
-
-
-def _measure_stages(
-    bundle: Bundle, interpreter: Interpreter, frames: list[Image], effort: Effort
-) -> tuple[dict[str, dict[str, float]], dict[str, float], dict[str, float]]:
-    """Each frame goes through all stages in turn, as a single stream; a clock is read between them."""
-    manifest = bundle.manifest
-    stages: dict[str, list[float]] = {name: [] for name in ("preprocess", "inference", "decision", "output")}
-
-    def step(i: int) -> None:
-        marks = [time.perf_counter()]
-        image = preprocess(frames[i % len(frames)], manifest.preprocessing)
-        marks.append(time.perf_counter())
-        logits = interpreter.logits(image)
-        marks.append(time.perf_counter())
-        decision = decide(logits, manifest.rule)
-        marks.append(time.perf_counter())
-        verdict = Verdict(
-            sequence=i, verdict=decision.verdict, label=decision.label, score=decision.score,
-            source="bench", frame=i, time_s=0.0, latency_ms=0.0,
-        )  # fmt: skip
-        to_json(verdict)
-        marks.append(time.perf_counter())
-        for name, begin, end in zip(stages, marks, marks[1:], strict=False):
-            stages[name].append((end - begin) * 1000)
-
-    times, warm_up = _timed(step, effort)
-    kept = {name: _rounded(percentiles(values[-len(times) :])) for name, values in stages.items()}
-    return kept, _rounded(percentiles(times)), warm_up
+def _sustained(stage: Stages, minutes: int, progress: Progress) -> tuple[list[Minute], list[list[float]]]:
+    if minutes:
+        progress(f"without a pause for {minutes} minutes")
+    return sustain(stage.step, minutes)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgetl.benchmarks.commands_of import data_root, run_edgetl
-from edgetl.benchmarks.latency import machine
+from edgetl.benchmarks.machine import machine
 from edgetl.runtime.files import write_file
 
 SETS = {"screws": "data/screws/crops", "trashnet": "data/trashnet", "extrusion": "data/extrusion"}

@@ -1,0 +1,116 @@
+"""What `auto` is worth beside recipes chosen by hand: `python -m edgetl.benchmarks.recipes OUT [--models …] [--sets …] [--seeds 5]`.
+
+For each public set, model and seed: `edgetl train` with each recipe on the public weights at 224 px, judged on the set's test
+folder. The seed draws the splits and the order. Rows are kept one by one, so that a run that is cut short goes on where it
+stopped; the table (means with the spread over the seeds, and how far `auto` lies from the best recipe by hand) is written
+anew after each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+
+import msgspec
+
+from edgetl.benchmarks.commands_of import data_root, run_edgetl
+from edgetl.benchmarks.int8_verdicts import WEIGHTS
+from edgetl.benchmarks.machine import machine
+from edgetl.benchmarks.real_pictures import SETS
+from edgetl.runtime.files import write_file
+
+AUTO, BY_HAND = "auto", ("probe", "blocks", "finetune")
+
+
+class Case(msgspec.Struct, frozen=True, order=True):
+    """One training."""
+
+    data: str
+    model: str
+    recipe: str
+    seed: int
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A case, the balanced accuracy on the test pictures in %, and how long the training took."""
+
+    case: Case
+    balanced_accuracy: float
+    seconds: float
+
+
+def cases(sets: Sequence[str], models: Sequence[str], recipes: Sequence[str], seeds: int) -> Iterator[Case]:
+    """All of them, one seed after the other, so that what is cut short is a whole table of fewer seeds."""
+    for seed in range(seeds):
+        for data in sets:
+            for model in models:
+                yield from (Case(data, model, recipe, seed) for recipe in recipes)
+
+
+def measure(case: Case, root: Path, out: Path, imgsz: int) -> Row:
+    """Trains and evaluates one case."""
+    data, run = root / SETS[case.data], out / "run"
+    shutil.rmtree(run, ignore_errors=True)
+    _, cost = run_edgetl("train", "--data", data, "--model", case.model, "--weights", root / WEIGHTS[case.model],
+                         "--recipe", case.recipe, "--imgsz", imgsz, "--seed", case.seed, "--out", run)  # fmt: skip
+    evaluation, _ = run_edgetl("evaluate", run, "--data", data, "--split", "test")
+    return Row(case, round(100 * evaluation["balanced_accuracy"], 2), cost.seconds)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """A Markdown table: a line for each set and model."""
+    recipes = [r for r in (AUTO, *BY_HAND) if any(row.case.recipe == r for row in rows)]
+    lines = [f"| set | model | seeds | {' | '.join(recipes)} | auto less the best by hand | auto less probe |",
+             f"| --- | --- | ---: |{' ---: |' * (len(recipes) + 2)}"]  # fmt: skip
+    for data, model in dict.fromkeys((row.case.data, row.case.model) for row in rows):
+        found = {
+            recipe: [r.balanced_accuracy for r in rows if (r.case.data, r.case.model, r.case.recipe) == (data, model, recipe)]
+            for recipe in recipes
+        }  # fmt: skip
+        means = {recipe: fmean(values) for recipe, values in found.items() if values}
+        hand = [mean for recipe, mean in means.items() if recipe != AUTO]
+        behind = f"{means[AUTO] - max(hand):+.1f}" if AUTO in means and hand else ""
+        ahead = f"{means[AUTO] - means['probe']:+.1f}" if {AUTO, "probe"} <= set(means) else ""
+        shown = " | ".join(_shown(found[recipe]) for recipe in recipes)
+        lines.append(f"| {data} | {model} | {max(map(len, found.values()))} | {shown} | {behind} | {ahead} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return "".join(f"{value:.1f}" for value in values)
+    return f"{fmean(values):.1f} ± {stdev(values):.1f}"
+
+
+def main() -> None:
+    """Measures what is asked for."""
+    asked = _arguments()
+    root, kept = data_root(), asked.out / "recipes.json"
+    rows = msgspec.convert(json.loads(kept.read_text())["rows"], list[Row]) if kept.exists() else []
+    for case in cases(asked.sets, asked.models, asked.recipes, asked.seeds):
+        if case in {row.case for row in rows}:
+            continue
+        rows.append(measure(case, root, asked.out, asked.imgsz))
+        result = {"machine": machine(), "imgsz": asked.imgsz, "rows": msgspec.to_builtins(rows)}
+        write_file(kept, json.dumps(result, indent=1) + "\n")
+        write_file(asked.out / "recipes.md", table(rows))
+    print(table(rows))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--models", nargs="+", default=list(WEIGHTS), choices=list(WEIGHTS))
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
+    parser.add_argument("--recipes", nargs="+", default=[AUTO, *BY_HAND], choices=[AUTO, *BY_HAND])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--imgsz", type=int, default=224)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""How near each backbone comes to what the machine can do: `python -m edgetl.benchmarks.roofline_of_backbones OUT [NAME …]`.
+
+Each backbone gets a head on features by seed or by the public weights in $EDGETL_DATA (speed does not depend on weights), is
+exported int8 at 224 px, and timed with one thread in every interpreter that is installed. Of the two that come least near in
+LiteRT, every operator is timed. OUT/roofline.json is written anew after each backbone; called again, it goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from click import echo
+
+from edgetl.benchmarks.backbones import trained
+from edgetl.benchmarks.commands_of import run_edgetl
+from edgetl.benchmarks.int8_ladder import OPEN_GATE
+from edgetl.benchmarks.machine import machine
+from edgetl.benchmarks.roofline.ceiling import Machine
+from edgetl.benchmarks.roofline.profile import by_kind, profile
+from edgetl.benchmarks.stages import frames_of
+from edgetl.benchmarks.sweep import Candidate, Row, row_of, with_ceilings
+from edgetl.benchmarks.timing import Effort
+from edgetl.errors import EdgetlError
+from edgetl.runtime.bundle import Bundle, open_bundle
+from edgetl.runtime.files import write_file
+from edgetl.runtime.interpreters import available
+from edgetl.runtime.interpreters.registry import format_of
+from edgetl.runtime.sim import write_dataset
+
+BACKBONES = (
+    "mobilenet_v2", "mobilenet_v2_050", "mobilenet_v3_small", "mobilenet_v3_large", "mobilenet_v4_small", "efficientnet_lite0",
+    "efficientnet_lite1", "efficientnet_lite2", "efficientnet_lite3", "efficientnet_lite4", "efficientnet_b0", "resnet18",
+    "resnet50", "vit_tiny",
+)  # fmt: skip
+IMGSZ = 224
+EFFORT = Effort(warm_up_runs=20, warm_up_s=0.5, runs=200, seconds=3.0, most_seconds=10.0)
+EXPLAINED = 2
+
+
+def exported(name: str, out: Path) -> Path:
+    """The bundle of one backbone, made where it is not there yet. Raises EdgetlError."""
+    bundle = out / f"{name}.edgetl"
+    if not bundle.is_file():
+        run = trained(name, out / "data", out, IMGSZ)
+        run_edgetl("export", run, "--out", bundle, "--rung", "min-max", "--min-score", 0, *OPEN_GATE)
+    return bundle
+
+
+def timed_rows(bundle: Bundle, here: Machine) -> list[Row]:
+    """The int8 file in every interpreter, with one thread."""
+    frames = frames_of(bundle)
+    wanted = [Candidate(name, "int8", 1) for name in available() if bundle.model(format_of(name), "int8") is not None]
+    return with_ceilings(bundle, [row_of(bundle, one, frames, EFFORT, here)[0] for one in wanted], here)
+
+
+def explained(bundle: Bundle, row: dict[str, Any], here: Machine) -> list[dict[str, Any]]:
+    """Where the time of a bundle's int8 TFLite file goes, by kind of operator."""
+    record = bundle.model("tflite", "int8")
+    assert record is not None
+    times = profile(bundle.read(record.path), record.path, here.peaks[0], row["ceiling"]["copy_gb_s"])
+    kinds: list[dict[str, Any]] = msgspec.to_builtins(by_kind(times))
+    return kinds
+
+
+def worst(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows in LiteRT that come least near to the roofline."""
+    found = [row for row in rows if row.get("interpreter") == "litert" and row["roofline"] is not None]
+    return sorted(found, key=lambda row: float(row["roofline"]))[:EXPLAINED]
+
+
+def main() -> None:
+    """Measures the named backbones, or all, and explains the worst."""
+    out, names = Path(sys.argv[1]), sys.argv[2:] or list(BACKBONES)
+    out.mkdir(parents=True, exist_ok=True)
+    record, here = out / "roofline.json", Machine(0.2)
+    if not (out / "data").is_dir():
+        write_dataset(out / "data", seed=0, pictures_per_class=28, width=320, height=240)
+    known: dict[str, Any] = json.loads(record.read_text()) if record.is_file() else {}
+    rows: list[dict[str, Any]] = known.get("rows", [])
+    began = time.monotonic() - known.get("seconds", 0.0)
+
+    def written(**more: object) -> None:
+        peaks = msgspec.to_builtins(here.peaks) or known.get("peaks", [])
+        found = {"machine": machine(), "imgsz": IMGSZ, "rows": rows, "peaks": peaks, **more}
+        write_file(record, json.dumps({**found, "seconds": round(time.monotonic() - began, 1)}, indent=1) + "\n")
+
+    for name in [name for name in names if name not in {row["backbone"] for row in rows}]:
+        try:
+            with open_bundle(exported(name, out)) as bundle:
+                rows += [{"backbone": name, **msgspec.to_builtins(row)} for row in timed_rows(bundle, here)]
+        except EdgetlError as error:
+            rows.append({"backbone": name, "error": str(error)})
+        written()
+        echo(json.dumps(rows[-1]))
+    reasons = {}
+    for row in worst(rows):
+        with open_bundle(exported(row["backbone"], out)) as bundle:
+            here.look(None, 1)
+            reasons[row["backbone"]] = explained(bundle, row, here)
+    written(explained=reasons)
+
+
+if __name__ == "__main__":
+    main()
