@@ -6,9 +6,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_OUT ?= demo-out
 PYTEST := $(BIN)/python -m pytest
+LONG := EDGETL_EMULATED=1 EDGETL_LONG=1 EDGETL_RECONNECTIONS=10000
+EMULATION_PARTS := qemu-user-static binfmt-support mmdebstrap systemd-container qemu-system-arm qemu-utils ipxe-qemu \
+  e2fsprogs cpio zstd kmod busybox-static mtools dosfstools fdisk openssh-client openssh-server cloud-init
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format faults docs figures system clean
+.PHONY: help setup demo test test-all lint format faults docs figures bench system clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,7 +23,7 @@ $(STAMP): pyproject.toml setup.py requirements/workstation.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=24'
 	$(BIN)/python -m pip install --quiet --constraint requirements/workstation.txt torch
-	$(BIN)/python -m pip install --quiet --constraint requirements/workstation.txt --editable '.[train,export,dev]'
+	$(BIN)/python -m pip install --quiet --constraint requirements/workstation.txt --editable '.[train,export,line,dev]'
 	touch $(STAMP)
 
 demo: $(STAMP)  ## the whole job on a drawn part, in under four minutes
@@ -30,13 +33,15 @@ demo: $(STAMP)  ## the whole job on a drawn part, in under four minutes
 test: $(STAMP)  ## every test; those whose parts are missing skip and say what to do
 	$(PYTEST)
 
-test-all: test  ## the same, and the slow tests on emulated devices
+test-all: $(STAMP)  ## the same at their longest, and those on emulated arm64 devices: 2 GB and some minutes the first time
+	$(LONG) $(PYTEST)
 
-faults: $(STAMP)  ## run the tests and write docs/faults.md from their outcomes
-	$(PYTEST) --fault-table docs/faults.md
+faults: $(STAMP)  ## run the tests of the fault table, on emulated devices too, and write docs/faults.md from their outcomes
+	$(LONG) $(PYTEST) tests -m fault --fault-table docs/faults.md
 
 docs: $(STAMP)  ## write docs/cli.md from the commands
 	$(BIN)/python docs/write_cli.py
+	$(BIN)/python docs/write_schema.py
 
 figures: $(STAMP)  ## the README's figures on real pictures; needs $$EDGETL_DATA, about half an hour
 	rm -rf build/figures && mkdir -p build/figures
@@ -44,6 +49,9 @@ figures: $(STAMP)  ## the README's figures on real pictures; needs $$EDGETL_DATA
 	$(BIN)/python -m edgetl.benchmarks.export_cost build/figures/export
 	$(BIN)/python -m edgetl.benchmarks.overlap build/figures/real/trashnet.edgetl
 	$(BIN)/python -m edgetl.benchmarks.device_start build/figures/real/trashnet.edgetl
+
+bench: $(STAMP)  ## the short form of the benchmarks, in under 15 minutes on two cores, and docs/benchmarks.md from it
+	$(BIN)/python -m edgetl.benchmarks.record
 
 lint: $(STAMP)  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
@@ -55,10 +63,12 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# cloud-init checks a card's files; where it comes along for that, it is kept from setting this machine up.
 system:  ## Debian packages that some tests use; where the user may not install, they skip
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get update -qq && apt-get install -y -qq --no-install-recommends ffmpeg >/dev/null; \
-	else echo "make system: needs root and apt-get; the tests that use ffmpeg will skip"; fi
+	  command -v cloud-init >/dev/null || { mkdir -p /etc/cloud && touch /etc/cloud/cloud-init.disabled; }; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends ffmpeg gir1.2-gst-rtsp-server-1.0 python3-gi python3-opencv gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly chromium chromium-driver mosquitto strace e2fsprogs openssl $(EMULATION_PARTS) >/dev/null; \
+	else echo "make system: needs root and apt-get; the tests that use them will skip"; fi
 
 clean:
 	rm -rf $(VENV) build dist demo-out *.egg-info .mypy_cache .ruff_cache .pytest_cache

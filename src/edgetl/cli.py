@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from typing import Any
@@ -10,48 +9,92 @@ from typing import Any
 import click
 
 from edgetl import __version__
-from edgetl.errors import EdgetlError, MissingPartError, StorageError
+from edgetl.errors import EdgetlError, MissingPartError, StorageError, limit_reached
+from edgetl.lazy_group import LazyGroup
 
 # name: (module, attribute, one line for --help). Nothing here is imported until the command runs,
 # so that `edgetl --help` stays fast and a device install never touches torch.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("edgetl.demo", "demo", "The whole job on a drawn part: data, training, int8, bundle, a moving line."),
+    "data": ("edgetl.trainer.data_command", "data", "Check a data set, and preview what the model will see."),
+    "pull": ("edgetl.flasher.commands.pull", "pull", "Fetch the pictures that a device kept."),
+    "review": (
+        "edgetl.trainer.review.command",
+        "review",
+        "Label what a line kept, the most instructive pictures first.",
+    ),
+    "embed": (
+        "edgetl.trainer.embedding.command",
+        "embed",
+        "Features of a frozen net to a file, and how far a handful of pictures gets.",
+    ),
+    "zeroshot": ("edgetl.trainer.zeroshot.command", "zeroshot", "Guess labels from words, for people to confirm."),
     "train": ("edgetl.trainer.command", "train", "Train a model from class folders."),
+    "compare": (
+        "edgetl.benchmarks.model_comparison.command",
+        "compare",
+        "Which backbone: accuracy against int8 latency and size, for several.",
+    ),
+    "report": (
+        "edgetl.trainer.reporting.command",
+        "report",
+        "Write a run's page again: figures, and the worst mistakes with what they rest on.",
+    ),
+    "pretrain": (
+        "edgetl.trainer.pretraining.command",
+        "pretrain",
+        "Pretrain a backbone on drawn pictures: no download, no photographs.",
+    ),
+    "decide": (
+        "edgetl.trainer.deciding.command",
+        "decide",
+        "Choose when a part is OK, NG or UNKNOWN, from what mistakes cost.",
+    ),
     "evaluate": ("edgetl.evaluate", "evaluate", "Accuracy of a run or a bundle on labelled pictures."),
     "export": ("edgetl.exporter.command", "export", "Turn a run into a verified int8 bundle."),
+    "parity": ("edgetl.exporter.parity.command", "parity", "Report: the files that ship beside the trained network."),
     "verify": ("edgetl.runtime.commands.verify", "verify", "Check a bundle: hashes, format, golden set."),
     "run": ("edgetl.runtime.commands.run", "run", "Inspect: camera, video, stream, folder or sim: in, verdicts out."),
+    "page-password": (
+        "edgetl.runtime.commands.page_password",
+        "page_password",
+        "Make the hash of the page's password for a line's file.",
+    ),
     "bench": ("edgetl.benchmarks.command", "bench", "Latency per stage and end to end, float beside int8."),
+    "tune": (
+        "edgetl.benchmarks.tuning.command",
+        "tune",
+        "Find the fastest interpreter and threads for a bundle on this device.",
+    ),
+    "sign": (
+        "edgetl.flasher.commands.sign",
+        "sign",
+        "Make a bundle a release: number it, and sign it with an SSH key.",
+    ),
+    "flash": ("edgetl.flasher.commands.flash", "flash", "Put a release on a device, on trial, with a way back."),
+    "rollback": ("edgetl.flasher.commands.flash", "rollback", "Go back to the release in a device's other slot."),
+    "device": (
+        "edgetl.flasher.commands.device",
+        "device",
+        "Devices at the line: which release they run, how they are.",
+    ),
+    "slot": ("edgetl.runtime.flashing.commands", "slot", "The device's side of flashing; called by the workstation."),
+    "outputs": ("edgetl.runtime.commands.outputs", "outputs", "Try the outputs that a line's file names."),
     "sim-data": ("edgetl.runtime.commands.sim_data", "sim_data", "Write a labelled data set of the drawn part."),
 }
 
 # An import that fails for one of these means that an extra is missing, not that edgetl is broken.
 EXTRA_OF = {
-    "torch": "train", "torchvision": "train", "timm": "train", "safetensors": "train", "matplotlib": "train",
-    "yaml": "train", "rich": "train", "onnx": "export", "onnx2tf": "export", "onnxscript": "export",
-    "tensorflow": "export", "onnxruntime": "export", "cv2": "device", "numpy": "device",
+    "torch": "train", "captum": "train", "optuna": "train", "torchvision": "train", "timm": "train", "open_clip": "train", "safetensors": "train", "matplotlib": "train",
+    "yaml": "train", "rich": "train", "jinja2": "train", "PIL": "train", "onnx": "export", "onnx2tf": "export", "onnxscript": "export",
+    "tensorflow": "export", "onnxruntime": "export", "flatbuffers": "export",
+    "cv2": "device", "numpy": "device",
+    "gpiod": "line", "paho": "line", "pymodbus": "line", "asyncua": "line",
+    "simplejpeg": "device", "starlette": "page", "uvicorn": "page", "ruamel": "page",
 }  # fmt: skip
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called (after click's documented pattern)."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, row[2]) for name, row in COMMANDS.items()])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edgetl")
 def root() -> None:
     """Labelled photographs of parts in, verdicts on a production line out."""
@@ -76,19 +119,24 @@ def call(args: list[str] | None = None) -> int:
         return result if isinstance(result, int) else 0
     except EdgetlError as error:
         return _fail(error)
+    except (KeyboardInterrupt, click.Abort):  # before the others: click's Abort is a RuntimeError
+        click.echo("edgetl: stopped by the user", err=True)
+        return 130
     except ModuleNotFoundError as error:
         missing = _missing_part(error)
         if missing is None:
             raise
         return _fail(missing)
+    except (OSError, RuntimeError, MemoryError) as error:
+        limit = limit_reached(error)
+        if limit is None:
+            raise
+        return _fail(limit)
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except SystemExit:
         return 0  # so ends click when the reader (`| head -1`) went away, which is no error of ours
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("edgetl: stopped by the user", err=True)
-        return 130
 
 
 def _make_streams_safe() -> None:

@@ -29,8 +29,8 @@ class Steps:
         self.seconds: dict[str, float] = {}
         self.commands: list[str] = []
 
-    def run(self, *args: object) -> dict[str, Any]:
-        """Runs one command with --json and returns what its last line says."""
+    def run(self, *args: object, judged: bool = False) -> dict[str, Any]:
+        """Runs one command with --json and returns what its last line says; with `judged`, also where it failed a check."""
         words = [str(a) for a in args]
         shown = "edgetl " + " ".join(words)
         self.commands.append(shown)
@@ -41,7 +41,7 @@ class Steps:
             text=True, check=False,
         )  # fmt: skip
         self.seconds[words[0]] = round(self.seconds.get(words[0], 0.0) + time.monotonic() - started, 1)
-        if done.returncode != 0:
+        if done.returncode not in ((0, 1) if judged and done.stdout else (0,)):
             raise EdgetlError(
                 f"the demo stopped: `{shown}` ended with exit code {done.returncode}; see its message above"
             )
@@ -65,7 +65,8 @@ def _run_all(steps: Steps, seed: int) -> dict[str, Any]:
     steps.run("verify", bundle)
     float_model = steps.run("evaluate", run, "--data", data)
     int8 = steps.run("evaluate", bundle, "--data", data, "--out", steps.out)
-    bench = steps.run("bench", bundle, "--quick", "--out", steps.out / "bench.json")
+    # A busy machine makes the figures INVALID, which the table says; the parts are inspected all the same.
+    bench = steps.run("bench", bundle, "--quick", "--out", steps.out / "bench.json", judged=True)
     source = f"sim:parts={PARTS},parts_per_minute={PARTS_PER_MINUTE},seed={seed + 1000}"
     line = steps.run("run", bundle, "--source", source, "--save", steps.out / "line.mp4")
     return {"float": float_model, "int8": int8, "bench": bench, "line": line["summary"], "bundle": bundle}
@@ -87,6 +88,7 @@ def _summary(results: dict[str, Any], steps: Steps, seconds: float) -> dict[str,
         "bytes": {**sizes, "bundle": results["bundle"].stat().st_size},
         "latency": {"bench_end_to_end": bench["end_to_end"], "line": line["latency_ms"]},
         "model": bench["chosen"],
+        "latency_judged": bench["judgement"]["result"],
         "int8_speedup": bench["int8_speedup"],
         "seconds": {**steps.seconds, "total": round(seconds, 1)},
         "report": str(steps.out / "report.html"),
@@ -100,7 +102,7 @@ def _table(summary: dict[str, Any]) -> str:
         ("balanced accuracy, float", f"{100 * summary['float']['balanced_accuracy']:.1f} %"),
         ("balanced accuracy, int8", f"{100 * summary['int8']['balanced_accuracy']:.1f} % of {summary['int8']['n']} pictures"),
         ("size, float and int8 TFLite", f"{sizes['float32.tflite'] / 1e6:.2f} and {sizes['int8.tflite'] / 1e6:.2f} MB"),
-        ("picture to verdict", f"p50 {end['p50_ms']:.2f} ms, p99 {end['p99_ms']:.2f} ms ({summary['model']})"),
+        ("picture to verdict", f"p50 {end['p50_ms']:.2f} ms, p99 {end['p99_ms']:.2f} ms ({summary['model']}; {summary['latency_judged']})"),
         ("parts on the line", f"{line['parts']} at {PARTS_PER_MINUTE} a minute"),
         ("missed, wrong", f"{line['missed']}, {line['wrong']} (bad parts passed: {line['escaped']}, good parts refused: {line['false_alarms']})"),
         ("time", f"{summary['seconds']['total']:.0f} s"),

@@ -17,17 +17,24 @@ if TYPE_CHECKING:
     from edgetl.runtime.evaluation import Evaluation, Logits
     from edgetl.runtime.preprocess import Preprocessing
 
-Judge = tuple["Logits", "Preprocessing", "DecisionRule", str, dict[str, str]]
+Judge = tuple["Logits", "Preprocessing", "DecisionRule", str, dict[str, str], bool]
 
 
 @contextmanager
 def _judge_of_run(folder: Path) -> Iterator[Judge]:
     from edgetl.trainer.judge import float_logits
-    from edgetl.trainer.run_folder import read_run
+    from edgetl.trainer.run_folder import FLOAT, read_run
 
     run = read_run(folder)
     recorded = {s.sha256: s.split for s in run.splits}
-    yield float_logits(run), run.record.preprocessing, run.record.rule, "float32 (torch)", recorded
+    yield (
+        float_logits(run),
+        run.record.preprocessing,
+        run.record.rule,
+        FLOAT,
+        recorded,
+        run.record.detector is not None,
+    )
 
 
 @contextmanager
@@ -43,14 +50,16 @@ def _judge_of_bundle(path: Path, precision: Any, interpreter: str | None) -> Ite
             model = open_named(bundle, interpreter or "litert", precision=precision)
         manifest = bundle.manifest
         name = f"{model.info.model} ({model.info.name} {model.info.version})"
-        yield model.logits, manifest.preprocessing, manifest.rule, name, recorded_splits(bundle)
+        recorded, one_class = recorded_splits(bundle), manifest.detector is not None
+        yield model.logits, manifest.preprocessing, manifest.rule, name, recorded, one_class
 
 
 def _as_json(evaluation: Evaluation) -> str:
     import msgspec
 
     metrics = msgspec.to_builtins(evaluation.metrics)
-    rest = {"model": evaluation.model, "split": evaluation.split, "verdicts": evaluation.verdicts,
+    auroc = None if evaluation.auroc is None else msgspec.to_builtins(evaluation.auroc)
+    rest = {"auroc": auroc, "model": evaluation.model, "split": evaluation.split, "verdicts": evaluation.verdicts,
             "passed_over": evaluation.passed_over}  # fmt: skip
     return json.dumps({**rest, **metrics}, ensure_ascii=False)
 
@@ -68,6 +77,11 @@ def _table(evaluation: Evaluation) -> str:
             f"{label:<20}{row.pictures:>9}{_share(row.recall, row.recall_interval):>22}"
             f"{_share(row.precision, row.precision_interval):>22}"
         )
+    if (found := evaluation.auroc) is not None:
+        lines.append(f"AUROC, bad against good: {found.value:.4f}  (95 % interval {found.interval.low:.3f} to "
+                     f"{found.interval.high:.3f}; {found.good} good, {found.bad} bad)")  # fmt: skip
+        for label, counts in evaluation.verdicts.items():
+            lines.append(f"{label:<20}" + ", ".join(f"{n} {kind}" for kind, n in counts.items()))
     lines += [f"passed over: {path}: {reason}" for path, reason in evaluation.passed_over.items()]
     return "\n".join(lines)
 
@@ -127,13 +141,14 @@ def evaluate(
 ) -> None:
     """Accuracy of a run (float) or a bundle (the file that ships) on labelled pictures, with 95 % intervals."""
     from edgetl.runtime.evaluation import evaluate as evaluate_pictures
-    from edgetl.runtime.evaluation import pictures_of_split
+    from edgetl.runtime.evaluation import in_two, pictures_of_split
 
     if not target.exists():
         raise UsageError(f"{target}: no such run or bundle")
     judge = _judge_of_run(target) if target.is_dir() else _judge_of_bundle(target, precision, interpreter)
-    with judge as (logits, how, rule, name, recorded):
+    with judge as (logits, how, rule, name, recorded, one_class):
         _, pictures = pictures_of_split(data, split, recorded)
+        pictures = in_two(pictures, rule) if one_class else pictures
         evaluation = evaluate_pictures(data, pictures, logits, how, rule, model=name, split=split)
     click.echo(_as_json(evaluation) if as_json else _table(evaluation))
     if out is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from edgetl.flasher.provision.desired import device_extra
+from edgetl.runtime.device_config import names, read_config
+from edgetl.runtime.interpreters.registry import INTERPRETERS
 from tests.conftest import ROOT
 
 ROOMS = {
@@ -18,10 +23,11 @@ ROOMS = {
     "runtime": "edgetl/runtime",
     "trainer": "edgetl/trainer",
     "exporter": "edgetl/exporter",
+    "flasher": "edgetl/flasher",
     "benchmarks": "edgetl/benchmarks",
     "device-configs": "edgetl/device_configs",
 }
-SHIPPED = {".py", ".yaml", ".safetensors", ".typed"}
+SHIPPED = {".py", ".json", ".yaml", ".safetensors", ".typed", ".html", ".css", ".js", ".svg", ".j2"}
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +99,15 @@ def test_types_script_and_licence_are_in_it(wheel: Path) -> None:
 
 
 @pytest.mark.slow
+def test_built_in_weights_are_in_it_to_the_byte(wheel: Path) -> None:
+    files = sorted((ROOT / "trainer/builtin").glob("*.safetensors"))
+    assert files
+    with zipfile.ZipFile(wheel) as archive:
+        for path in files:
+            assert archive.read(f"edgetl/trainer/builtin/{path.name}") == path.read_bytes()
+
+
+@pytest.mark.slow
 def test_installed_package_runs_without_the_tree(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
@@ -102,3 +117,25 @@ def test_installed_package_runs_without_the_tree(wheel: Path, tmp_path: Path) ->
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].startswith(str(tmp_path / "site"))
+
+
+def required(wheel: Path, extra: str) -> set[str]:
+    """The packages that edgetl[extra] asks for beyond edgetl's own."""
+    folder = next(name for name in members(wheel) if name.endswith(".dist-info/METADATA")).rpartition("/")[0]
+    asked = importlib.metadata.PathDistribution(zipfile.Path(wheel, f"{folder}/")).requires or []
+    return {re.split(r"[^\w.-]", line)[0] for line in asked if re.search(f"""extra == ["']{extra}["']""", line)}
+
+
+@pytest.mark.slow
+def test_each_interpreter_comes_with_its_extra_and_nothing_for_training(wheel: Path) -> None:
+    for module, _, extra in INTERPRETERS.values():
+        packages = required(wheel, extra)
+        assert {module.replace("_", "-"), "numpy", "opencv-python-headless", "pyyaml", "simplejpeg"} == packages
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names())
+def test_what_is_installed_on_a_device_brings_the_interpreter_of_its_settings(name: str, wheel: Path) -> None:
+    config = read_config(name)
+    module, _, _ = INTERPRETERS[config.interpreter or "litert"]
+    assert module.replace("_", "-") in required(wheel, device_extra(config))
