@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
 import platform
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from edgetl import __version__
+from edgetl.runtime.spare import cores
 
 _INT8 = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 _LIBRARIES = ("ai-edge-litert", "tflite-runtime", "onnxruntime", "onnxruntime-gpu", "numpy", "opencv-python",
@@ -30,7 +30,7 @@ def machine(root: Path = Path("/")) -> dict[str, str]:
         "processor": _after_colon(processors, ("model name", "Model")) or platform.processor() or platform.machine(),
         "architecture": platform.machine(),
         "int8_instructions": _instructions(processors),
-        "cores": str(len(os.sched_getaffinity(0))),
+        "cores": str(cores()),
         "memory_mb": _memory_mb(root),
         "board": _board(root),
         "serial": _serial(root),

@@ -22,6 +22,7 @@ from edgetl.benchmarks.machine import machine
 from edgetl.errors import EdgetlError
 from edgetl.runtime.files import write_file
 from edgetl.runtime.sim import write_dataset
+from edgetl.runtime.spare import cores
 
 CLASSES = 5  # of the drawn part
 
@@ -70,7 +71,7 @@ def main() -> None:
     first = timed_run(words, out / "first", cache)
     again = [timed_run(words, out / "second", cache) for _ in range(given.rounds)]
     result: dict[str, Any] = {
-        "pictures": given.pictures, "recipe": given.recipe, "cores": len(os.sched_getaffinity(0)), "first": first, "again": again,
+        "pictures": given.pictures, "recipe": given.recipe, "cores": cores(), "first": first, "again": again,
         "cache_mb": round(sum(p.stat().st_size for p in cache.rglob("*") if p.is_file()) / 1e6, 1), "machine": machine(),
     }  # fmt: skip
     write_file(out / "probe_cost.json", json.dumps(result, indent=1) + "\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 
 import msgspec
@@ -17,6 +16,7 @@ from edgetl.runtime.interpreters import available, open_named
 from edgetl.runtime.interpreters.registry import engines, format_of
 from edgetl.runtime.manifest import Precision
 from edgetl.runtime.preprocess import Image, preprocess
+from edgetl.runtime.spare import cores
 from edgetl.runtime.status import percentiles
 
 
@@ -74,8 +74,8 @@ def candidates(bundle: Bundle) -> list[Candidate]:
 
 def thread_counts() -> list[int]:
     """Powers of two up to the cores this process may use."""
-    cores = len(os.sched_getaffinity(0))
-    return [n for n in (1, 2, 4, 8, 16) if n <= cores]
+    most = cores()
+    return [n for n in (1, 2, 4, 8, 16) if n <= most]
 
 
 def row_of(

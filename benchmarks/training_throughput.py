@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import shutil
 import statistics
 import sys
@@ -28,6 +27,7 @@ from edgetl.benchmarks.peers.texts import TIMM, ULTRALYTICS
 from edgetl.errors import EdgetlError
 from edgetl.runtime.files import write_file
 from edgetl.runtime.sim import write_dataset
+from edgetl.runtime.spare import cores
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -83,9 +83,7 @@ def main() -> None:
     parser.add_argument("--imgsz", type=int, default=224)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument(
-        "--workers", type=int, default=len(os.sched_getaffinity(0)), help="Of the other programs' loaders."
-    )
+    parser.add_argument("--workers", type=int, default=cores(), help="Of the other programs' loaders.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer", type=Path, help="A Python with ultralytics.")
     given = parser.parse_args()
@@ -104,7 +102,7 @@ def main() -> None:
             rates["ultralytics"].append(of_program(given.peer, ULTRALYTICS, work.model, work, out))
         print({name: rounds[-1] for name, rounds in rates.items()}, file=sys.stderr, flush=True)
     result = {**compared(rates), "work": {**msgspec.structs.asdict(work), "data": str(data)},
-              "cores": len(os.sched_getaffinity(0)), "machine": machine()}  # fmt: skip
+              "cores": cores(), "machine": machine()}  # fmt: skip
     write_file(out / "training_throughput.json", json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -37,6 +36,7 @@ from edgetl.runtime.evaluation import Logits
 from edgetl.runtime.files import write_file
 from edgetl.runtime.graphs import read_tflite
 from edgetl.runtime.proof import Proofs
+from edgetl.runtime.spare import cores
 from edgetl.trainer.judge import float_logits
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import FLOAT, Run
@@ -259,5 +259,5 @@ class Workbench:
 
             return judge(name, models[name], {split: pictures}, self._data, how, rule, advance)
 
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             return list(pool.map(measured, models))

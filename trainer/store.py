@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +24,7 @@ from edgetl.runtime import preprocess as preprocessing
 from edgetl.runtime.dataset import Picture, sha256_of
 from edgetl.runtime.picture import decode, read_bytes
 from edgetl.runtime.preprocess import Image, Preprocessing, preprocess
+from edgetl.runtime.spare import cores
 from edgetl.trainer.feature_cache import FeatureCache, space_of
 from edgetl.trainer.scratch import scratch_array
 from edgetl.trainer.splits import FINGERPRINT_SIDE, Sample
@@ -152,7 +152,7 @@ def decoding(how: Preprocessing) -> dict[str, object]:
 
 
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+    return ThreadPoolExecutor(cores())
 
 
 def _known(

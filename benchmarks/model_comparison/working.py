@@ -19,6 +19,7 @@ from edgetl.benchmarks.model_comparison.candidate import Candidate, Plan, Row, T
 from edgetl.errors import EdgetlError, storage
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.files import write_file
+from edgetl.runtime.spare import cores
 
 
 class Workshop:
@@ -107,7 +108,7 @@ class Workshop:
 
 def _environment(number: int, jobs: int, gpus: list[str]) -> dict[str, str]:
     """Jobs side by side share the cores, and have a GPU each where there are several."""
-    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+    threads = max(1, cores() // jobs)
     shared = {"OMP_NUM_THREADS": str(threads)} if jobs > 1 else {}
     return {**os.environ, **shared, **({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {})}
 

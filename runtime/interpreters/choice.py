@@ -21,6 +21,7 @@ from edgetl.runtime.interpreters.base import Interpreter
 from edgetl.runtime.interpreters.registry import INTERPRETERS, available, format_of
 from edgetl.runtime.interpreters.scoring import open_model
 from edgetl.runtime.manifest import Precision
+from edgetl.runtime.spare import cores
 
 _RUNS = 12
 _WORTH_A_THREAD = 0.8  # one more thread must take the time below this share, else the cores serve other stages
@@ -69,8 +70,8 @@ def _usable(bundle: Bundle) -> list[str]:
 
 def thread_counts() -> list[int]:
     """Thread counts worth trying: powers of two that leave a core to capture and preprocessing."""
-    cores = len(os.sched_getaffinity(0))
-    return [n for n in (1, 2, 4) if n <= max(1, cores - 1)]
+    most = max(1, cores() - 1)
+    return [n for n in (1, 2, 4) if n <= most]
 
 
 def _counts(threads: int | None) -> list[int]:

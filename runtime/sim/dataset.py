@@ -1,12 +1,13 @@
 """Writing a labelled set of training pictures to a folder."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from edgetl.runtime.spare import cores
 
 from .part import LABELS
 from .scene import draw_picture
@@ -45,7 +46,7 @@ def write_dataset(
 
 def _drawn(tasks: list[_Task]) -> Iterator[None]:
     """Draws and writes each picture; a few are not worth the start of more processes."""
-    workers = min(len(os.sched_getaffinity(0)), len(tasks) // _WORTH_A_PROCESS)
+    workers = min(cores(), len(tasks) // _WORTH_A_PROCESS)
     if workers < 2:
         yield from map(_draw_one, tasks)
         return

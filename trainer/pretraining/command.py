@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
@@ -12,6 +11,7 @@ import click
 import msgspec
 
 from edgetl.errors import UsageError
+from edgetl.runtime.spare import cores
 from edgetl.trainer.pretraining.plan import SETTINGS, Plan, Setting
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def _trained(plan: Plan, out: Path, resume: bool, device: str) -> Progressing | 
     ):
         reporter = console if rank.first else SilentReporter()
         reporter.begin("drawing", plan.pictures)
-        cores = max(1, len(os.sched_getaffinity(0)) // rank.count)
-        pool = draw_pool(Path(folder), plan.pictures, plan.imgsz, plan.formulas, plan.seed, cores, reporter.advance)
+        processes = max(1, cores() // rank.count)
+        pool = draw_pool(Path(folder), plan.pictures, plan.imgsz, plan.formulas, plan.seed, processes, reporter.advance)
         state = Pretraining(plan, pool, rank)
         if resume:
             state.resume(out)
