@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -44,9 +46,9 @@ class Program(msgspec.Struct, frozen=True):
 
 ULTRALYTICS = Program(
     "ultralytics",
-    ("torch", "torchvision", "ultralytics>=8.4,<9", "litert-torch>=0.10", "ai-edge-litert>=2.3", "ai-edge-quantizer>=0.10"),
+    ("torchvision", "ultralytics>=8.4,<9", "litert-torch>=0.10", "ai-edge-litert>=2.3", "ai-edge-quantizer>=0.10"),
 )  # fmt: skip
-ANOMALIB = Program("anomalib", ("torch", "torchvision", "anomalib>=2,<3"))
+ANOMALIB = Program("anomalib", ("torchvision", "anomalib>=2,<3"))
 
 
 def python_with(program: Program, given: Path | None, folder: Path) -> Path:
@@ -68,10 +70,11 @@ def has(python: Path, program: Program) -> bool:
 
 
 def _make(program: Program, folder: Path) -> None:
-    """An environment with a program. torch comes first, so that what needs it takes the one that is there."""
+    """An environment with a program and edgetl's own version of torch, so that none is ahead by its torch. That comes first:
+    what needs it takes the one that is there."""
     venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    for packages in (program.packages[:1], program.packages):
+    python, torch = folder / "bin" / "python", _torch()
+    for packages in ((torch,), (torch, *program.packages)):
         words = [str(python), "-m", "pip", "install", "--quiet", *packages]
         done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
@@ -79,6 +82,13 @@ def _make(program: Program, folder: Path) -> None:
             raise MissingPartError(f"{program.module}: pip could not install it ({last[:200]})")
     packages_folder = next(folder.glob("lib/python*/site-packages"))
     (packages_folder / "sitecustomize.py").write_text(_OPERATORS)
+
+
+def _torch() -> str:
+    """What pip is asked for: the version that edgetl has here, or any where it has none."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return f"torch=={importlib.metadata.version('torch').partition('+')[0]}"
+    return "torch"
 
 
 def versions(python: Path, *packages: str) -> dict[str, str]:

@@ -12,11 +12,12 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from edgetl.errors import RunError
+from edgetl.trainer.preparation import prepare, preprocessing_of
 from edgetl.trainer.progress import SilentReporter
 from edgetl.trainer.run_folder import BEST, LAST, read_run
 from edgetl.trainer.settings import Settings
 from edgetl.trainer.teachers import teacher_of
-from edgetl.trainer.training import prepare, preprocessing_of, train
+from edgetl.trainer.training import train
 from tests.cli.calling import call, refused
 from tests.runtime.pictures import noise, save
 from tests.trainer.clip_models import write_tiny_clip

@@ -13,11 +13,11 @@ from edgetl.runtime.dataset import Listing, list_pictures
 from edgetl.runtime.decision import USUAL_OK_NAMES
 from edgetl.trainer import store
 from edgetl.trainer.data import TrainingData
+from edgetl.trainer.preparation import Prepared, check_leakage, known_splits, preprocessing_of
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import SplitRecord
 from edgetl.trainer.settings import Settings
 from edgetl.trainer.splits import Sample, carry_over, contradictions, divide, near_duplicate_groups
-from edgetl.trainer.training import Prepared, check_leakage, known_splits, preprocessing_of
 
 FEWEST = 20  # good pictures; of fewer too little is left to learn from, to hold out and to calibrate with
 

@@ -25,13 +25,15 @@ from edgetl.trainer.oneclass.features import Features, grids_of, make_feature_ne
 from edgetl.trainer.oneclass.threshold import Threshold, threshold_of
 from edgetl.trainer.oneclass.whitening import fit_whitening
 from edgetl.trainer.plots import plot_distances
+from edgetl.trainer.preparation import Prepared
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.ranks import Rank
 from edgetl.trainer.reporting.page import Split, write_report
 from edgetl.trainer.reproducible import make_reproducible
 from edgetl.trainer.run_folder import RunRecord, SplitRecord
 from edgetl.trainer.settings import Settings
-from edgetl.trainer.training import Prepared, claim, network_of, record_of
+from edgetl.trainer.starting import network_of, record_of
+from edgetl.trainer.training import claim
 
 BATCH = 16
 
