@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO_OUT ?= demo-out
 PYTEST := $(BIN)/python -m pytest
 # Real servers, cameras and processes on a shared machine: in CI a test that failed has one more try, and the summary names it.
-AGAIN := $(if $(CI),--reruns 1)
+AGAIN := $(if $(CI),--reruns 1 --durations 20)
 LONG := EDGETL_EMULATED=1 EDGETL_LONG=1 EDGETL_RECONNECTIONS=10000
 EMULATION_PARTS := qemu-user-static binfmt-support mmdebstrap systemd-container qemu-system-arm qemu-utils ipxe-qemu \
   e2fsprogs cpio zstd kmod busybox-static mtools dosfstools fdisk openssh-client openssh-server cloud-init

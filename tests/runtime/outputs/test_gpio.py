@@ -134,7 +134,8 @@ def kernel(tmp_path: Path) -> dict[str, str]:
 
 def level(tmp_path: Path, line: int) -> str:
     path = tmp_path / "pins" / f"line-{line}"
-    return path.read_text().split()[-1] if path.exists() else ""
+    words = path.read_text().split() if path.exists() else []
+    return words[-1] if words else ""  # it is there a moment before its first word
 
 
 def test_killed_in_a_pulse_the_pins_are_made_safe_by_a_command(
