@@ -25,10 +25,10 @@ MODEST = 30
 MANY_OF_THE_CLASSES = 1 / 4  # so many of them decide for all: of up to four classes a single one
 LOPSIDED = 3.0  # times as many pictures in the largest class as in the smallest
 UNFREEZE = 0.3  # share of the epochs until the first layers learn too, where classes are lopsided
-MARGIN = 1.0  # standard errors by which a fine-tuned net must beat its probe where nobody asked for it
-RARE_MARGIN = (
-    2.0  # the same where few pictures stand beside many: of a few of val, the best of many epochs wins by chance
-)
+# Standard errors by which a fine-tuned net must beat its probe where nobody asked for it: none where no class is short of
+# pictures, since there fine-tuning gains more often than so few of val can show; most where few pictures stand beside many,
+# since of a few of val the best of many epochs wins by chance.
+MARGIN, FEW_MARGIN, RARE_MARGIN = 0.0, 1.0, 2.0
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -110,7 +110,9 @@ def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
 
 
 def _margin(facts: Facts) -> float:
-    return RARE_MARGIN if facts.lopsided and facts.often_below(MODEST) else MARGIN
+    if facts.lopsided and facts.often_below(MODEST):
+        return RARE_MARGIN
+    return FEW_MARGIN if facts.lopsided or facts.often_below(MODEST) else MARGIN
 
 
 def _suited(facts: Facts) -> tuple[Decided, tuple[str, ...]]:

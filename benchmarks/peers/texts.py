@@ -142,13 +142,35 @@ from pathlib import Path
 from ultralytics import YOLO
 from ultralytics.models.yolo.classify import ClassificationTrainer
 work = json.loads(sys.argv[1])
-how = dict(model=work["model"], data=work["data"], imgsz=work["imgsz"], batch=work["batch"], workers=work["workers"],
+
+# Ultralytics' head has a convolution in it, which the same backbone has nowhere else.
+class Trainer(ClassificationTrainer):
+    def get_model(self, *args, **kwargs):
+        model = super().get_model(*args, **kwargs)
+        if not work["model"].startswith("yolo"):
+            model.model[-1].conv = torch.nn.Identity()
+        return model
+
+# A file that describes one of torchvision's nets as Ultralytics' own nets are described.
+def described(name):
+    net = torchvision.models.get_model(name)
+    width = [layer for layer in net.modules() if isinstance(layer, torch.nn.Linear)][-1].in_features
+    file = Path.cwd() / (name + "-cls.yaml")
+    backbone = "backbone:\\n  - [-1, 1, TorchVision, [%d, %s, null, True, 1]]\\n" % (width, name)
+    file.write_text("nc: 2\\n" + backbone + "head:\\n  - [-1, 1, Classify, [nc]]\\n")
+    return str(file)
+
+model = work["model"]
+if not model.startswith("yolo"):
+    import torch, torchvision
+    model = described(model)
+how = dict(model=model, data=work["data"], imgsz=work["imgsz"], batch=work["batch"], workers=work["workers"],
            seed=work["seed"], pretrained=False, plots=False, verbose=False, exist_ok=True, project=str(Path.cwd()))
 if work["seconds"]:
     how.update(time=(work["seconds"] - (time.monotonic() - begun)) / 3600)
 else:
     how.update(epochs=work["epochs"], optimizer="AdamW", lr0=4e-3, label_smoothing=0.05, save=False)
-trainer = ClassificationTrainer(overrides=how)
+trainer = Trainer(overrides=how)
 clock = {}
 trainer.add_callback("on_train_epoch_start", lambda t: clock.update(start=time.monotonic()))
 trainer.add_callback("on_train_epoch_end", lambda t: clock.update(last=time.monotonic()))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from edgetl.benchmarks.backbones import trained
 from edgetl.benchmarks.roofline.ceiling import Machine, ceiling
 from edgetl.benchmarks.roofline.peak import Peak
 from edgetl.benchmarks.roofline.products import INNER, ROWS, Type, onnx_product, tflite_product, weights
+from edgetl.benchmarks.roofline_of_backbones import draw
 from edgetl.runtime.graphs.work import OperatorWork, Work, work_of
 from edgetl.runtime.interpreters.tflite import MODULES, open_library
 
@@ -62,3 +66,10 @@ def test_peak_is_of_this_machine_and_the_best_look_counts() -> None:
     assert here.peaks[0].int8_gmac_s > 0 and here.peaks[0].float32_gmac_s > 0
     assert 0 < again.ms <= first.ms
     assert len(here.peaks) == 1
+
+
+@pytest.mark.slow
+def test_backbone_without_public_weights_is_trained_on_what_was_drawn(tmp_path: Path) -> None:
+    draw(tmp_path / "data")
+    run = trained("mobilenet_v2_050", tmp_path / "data", tmp_path, 32)
+    assert (run / "metrics.json").is_file()
