@@ -23,7 +23,7 @@ RUNGS = (
     "min-max", "percentile", "entropy", "mse", "equalized", "more-pictures", "distilled", "mixed", "int16", "float16",
 )  # fmt: skip
 OPEN_GATE = ("--max-drop", 100, "--max-recall-loss", 100, "--max-flips", 100,
-             "--max-gain-error", 1000)  # fmt: skip
+             "--max-gain-error", 1_000_000)  # fmt: skip
 FLOAT = "float32 (torch)"
 
 

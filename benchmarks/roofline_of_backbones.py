@@ -87,7 +87,7 @@ def main() -> None:
     record, here = out / "roofline.json", Machine(0.2)
     draw(out / "data")
     known: dict[str, Any] = json.loads(record.read_text()) if record.is_file() else {}
-    rows: list[dict[str, Any]] = known.get("rows", [])
+    rows: list[dict[str, Any]] = [row for row in known.get("rows", []) if "error" not in row]
     began = time.monotonic() - known.get("seconds", 0.0)
 
     def written(**more: object) -> None:

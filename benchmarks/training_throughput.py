@@ -2,7 +2,8 @@
 
 `edgetl train`, the loop of timm's train.py put together from timm's own parts (dataset, loader with its augmentation, AdamW,
 cosine schedule, label smoothing, channels-last, validation), and with --peer a Python that has ultralytics, its classify
-trainer on torchvision's net of the same name. All train all layers of one backbone from nothing at the same size and
+trainer on torchvision's net of the same name under a plain head (it sets its own number of threads: one core fewer than
+there are). All train all layers of one backbone from nothing at the same size and
 batch on the same files, in turns. A rate is that of an epoch with its validation, pictures of both counted, without the
 first epoch, in which things are still set up; `seconds` is the whole process, edgetl's with its page, plots and one decoding.
 """
