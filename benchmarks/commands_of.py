@@ -19,6 +19,11 @@ import msgspec
 
 from edgetl.errors import EdgetlError
 
+# An export's gate as wide as it goes, for where it is only asked how fast or how large a file is, or what plain int8 loses.
+OPEN_GATE = (
+    "--max-drop", 100, "--max-recall-loss", 100, "--max-flips", 100, "--max-gain-error", 1_000_000,
+)  # fmt: skip
+
 
 class Cost(msgspec.Struct, frozen=True):
     """Wall time, and the largest sums of resident memory (10^6 bytes) of the process and its children: of all of it, and of

@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from edgetl.benchmarks.commands_of import run_edgetl
+from edgetl.benchmarks.commands_of import OPEN_GATE, run_edgetl
 from edgetl.benchmarks.machine import machine
 from edgetl.runtime.files import write_file
 from edgetl.runtime.sim import write_dataset
@@ -22,8 +22,7 @@ def main() -> None:
     run_edgetl("train", "--data", out / "data", "--model", "mobilenet_v2", "--weights", "none", "--recipe", "probe",
                "--imgsz", 224, "--out", out / "run")  # fmt: skip
     calibration = sum(s["split"] == "calibration" for s in json.loads((out / "run" / "splits.json").read_text()))
-    _, cost = run_edgetl("export", out / "run", "--out", out / "part.edgetl", "--rung", "min-max",
-                          "--max-drop", 100, "--max-recall-loss", 100, "--max-flips", 100, "--max-gain-error", 1000)  # fmt: skip
+    _, cost = run_edgetl("export", out / "run", "--out", out / "part.edgetl", "--rung", "min-max", *OPEN_GATE)
     result = {
         "calibration_pictures": calibration,
         "seconds": cost.seconds,

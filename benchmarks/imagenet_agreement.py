@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetl.benchmarks.commands_of import data_root, run_edgetl
-from edgetl.benchmarks.int8_ladder import OPEN_GATE, RUNGS
+from edgetl.benchmarks.commands_of import OPEN_GATE, data_root, run_edgetl
+from edgetl.benchmarks.int8_ladder import RUNGS
 from edgetl.benchmarks.kept_classifier import ANSWERS_NAME, write_run
 from edgetl.benchmarks.machine import machine
 from edgetl.benchmarks.photograph_crops import JUDGED, write_crops

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edgetl.benchmarks.commands_of import run_edgetl
+from edgetl.benchmarks.commands_of import OPEN_GATE, run_edgetl
 from edgetl.benchmarks.machine import machine
 from edgetl.errors import EdgetlError
 from edgetl.runtime.bundle import open_bundle
@@ -22,8 +22,6 @@ from edgetl.runtime.files import write_file
 RUNGS = (
     "min-max", "percentile", "entropy", "mse", "equalized", "more-pictures", "distilled", "mixed", "int16", "float16",
 )  # fmt: skip
-OPEN_GATE = ("--max-drop", 100, "--max-recall-loss", 100, "--max-flips", 100,
-             "--max-gain-error", 1_000_000)  # fmt: skip
 FLOAT = "float32 (torch)"
 
 

@@ -12,13 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from edgetl.benchmarks.commands_of import run_edgetl
+from edgetl.benchmarks.commands_of import OPEN_GATE, run_edgetl
 from edgetl.benchmarks.interleaved import int8_against_float
 from edgetl.benchmarks.machine import machine
 from edgetl.benchmarks.sweep import thread_counts
 from edgetl.runtime.files import write_file
-
-OPEN = ("--max-drop", 100, "--max-recall-loss", 100, "--max-flips", 100, "--max-gain-error", 1000)
 
 
 def made(out: Path) -> Path:
@@ -28,7 +26,7 @@ def made(out: Path) -> Path:
         run_edgetl("sim-data", "--out", out / "data", "--train", 20, "--test", 4)
         run_edgetl("train", "--data", out / "data", "--model", "mobilenet_v2", "--weights", "none", "--recipe", "probe",
                    "--imgsz", 224, "--out", out / "run")  # fmt: skip
-        run_edgetl("export", out / "run", "--out", bundle, "--rung", "min-max", *OPEN)
+        run_edgetl("export", out / "run", "--out", bundle, "--rung", "min-max", *OPEN_GATE)
     return bundle
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from edgetl.benchmarks.commands_of import data_root, run_edgetl
+from edgetl.benchmarks.commands_of import OPEN_GATE, data_root, run_edgetl
 from edgetl.benchmarks.interleaved import int8_against_float
 from edgetl.benchmarks.machine import machine
 from edgetl.benchmarks.real_pictures import SETS
@@ -31,8 +31,7 @@ WEIGHTS = {
     "mobilenet_v2": "weights/mobilenet_v2_100_imagenet.pth",
     "efficientnet_lite0": "weights/tf_efficientnet_lite0_features.pth",
 }
-OPEN = ("--max-drop", 100, "--max-recall-loss", 100, "--max-flips", 100, "--max-gain-error", 1000)
-WAYS: dict[str, tuple[object, ...]] = {"plain": ("--rung", "min-max", *OPEN), "ships": ("--budget", 60)}
+WAYS: dict[str, tuple[object, ...]] = {"plain": ("--rung", "min-max", *OPEN_GATE), "ships": ("--budget", 60)}
 FLOAT = "float32 (torch)"
 
 

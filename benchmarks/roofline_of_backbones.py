@@ -17,8 +17,7 @@ import msgspec
 from click import echo
 
 from edgetl.benchmarks.backbones import trained
-from edgetl.benchmarks.commands_of import run_edgetl
-from edgetl.benchmarks.int8_ladder import OPEN_GATE
+from edgetl.benchmarks.commands_of import OPEN_GATE, run_edgetl
 from edgetl.benchmarks.machine import machine
 from edgetl.benchmarks.roofline.ceiling import Machine
 from edgetl.benchmarks.roofline.profile import by_kind, profile
