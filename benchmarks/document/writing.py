@@ -40,6 +40,7 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "int8-verdicts": ("What int8 keeps on public pictures", tables.int8_verdicts),
     "int8-backbones": ("The hard backbones on each rung", tables.int8_backbones),
     "imagenet": ("A thousand classes on each rung", tables.imagenet),
+    "recipes": ("`auto` beside recipes by hand", tables.recipes),
     "export-peers": ("An export beside other programs", peers.export_peers),
     "training-peers": ("Training beside other programs", peers.training_peers),
     "one-class-peers": ("Learning good parts beside other programs", peers.one_class_peers),

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from edgetl.benchmarks.recipes import AUTO, BY_HAND, Case, Row, cases, table
+from pathlib import Path
+
+import msgspec
+from edgetl.benchmarks.commands_of import run_edgetl
+from edgetl.benchmarks.recipes import AUTO, BY_HAND, Case, Row, cases, same_run, table, taken
+from edgetl.benchmarks.seeded_weights import write_seeded_weights
+from edgetl.runtime.preprocess import Preprocessing
+from edgetl.runtime.sim import write_dataset
 
 
-def row(recipe: str, seed: int, value: float, data: str = "screws") -> Row:
-    return Row(Case(data, "mobilenet_v2", recipe, seed), value, 1.0)
+def row(recipe: str, seed: int, value: float, data: str = "screws", taken: str = "", margin: float = 0.0) -> Row:
+    return Row(Case(data, "mobilenet_v2", recipe, seed), value, 1.0, taken or recipe, margin)
 
 
 def test_auto_is_set_beside_the_best_mean_by_hand_and_beside_the_probe() -> None:
@@ -26,3 +33,26 @@ def test_a_seed_is_whole_before_the_next_begins() -> None:
     asked = list(cases(["screws", "trashnet"], ["mobilenet_v2"], [AUTO, *BY_HAND], 3))
     assert len(asked) == len(set(asked)) == 2 * 4 * 3
     assert [case.seed for case in asked] == sorted(case.seed for case in asked)
+
+
+def test_what_auto_trained_is_not_trained_again_by_hand() -> None:
+    rows = [row("auto", 0, 91.0, taken="finetune"), row("auto", 1, 88.0, taken="finetune", margin=1.0)]
+    by_hand = Case("screws", "mobilenet_v2", "finetune", 0)
+    assert same_run(by_hand, rows) == Row(by_hand, 91.0, 0.0, "finetune")
+    assert same_run(msgspec.structs.replace(by_hand, recipe="blocks"), rows) is None
+    assert same_run(msgspec.structs.replace(by_hand, seed=1), rows) is None  # it had to beat its probe by more
+
+
+def test_a_recipe_is_the_same_run_whether_auto_took_it_or_somebody_named_it(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", seed=0, pictures_per_class=40, width=96, height=96, splits={"train": 1.0})
+    weights = write_seeded_weights(
+        "timm:test_resnet", tmp_path / "data" / "train", Preprocessing(size=32), tmp_path / "w.pth"
+    )
+    found = {}
+    for recipe in ("auto", "finetune"):
+        run = tmp_path / recipe
+        run_edgetl("train", "--data", tmp_path / "data", "--model", "timm:test_resnet", "--weights", weights, "--imgsz", 32,
+                   "--recipe", recipe, "--epochs", 2, "--out", run)  # fmt: skip
+        found[recipe] = (taken(run), (run / "best.safetensors").read_bytes())
+    assert found["auto"] == found["finetune"]
+    assert found["auto"][0] == ("finetune", 0.0)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +54,9 @@ FOUND: dict[str, Any] = {
     "imagenet": {"pictures": 384, "rows": [{"rung": "mse", "export_s": 90.0, "files": {"model/int8.onnx": {
         "same": {"all": {"n": 384, "percent": 91.4, "low": 88.2, "high": 93.8}, "photos": {"n": 144, "percent": 93.1}},
         "correlation": 0.98765}}}]},
+    "recipes": {"imgsz": 224, "rows": [
+        {"case": {"data": "trashnet", "model": "mobilenet_v2", "recipe": recipe, "seed": 0}, "balanced_accuracy": value, "seconds": 300.0,
+         "taken": "finetune", "margin": 0.0} for recipe, value in (("auto", 84.0), ("probe", 82.0))]},
     "export-peers": {"model": "mobilenet_v2", "imgsz": 224, "classes": 6, "flags": ["--rung", "mse"], "pictures": {"calibration": 81, "test": 240}, "rows": {
         "edgetl export": {"median": {"seconds": 61.0, "peak_mb": 1900.0, "file_bytes": 2.6e6, "float": 83.1, "int8": 83.0}},
         "onnx2tf -oiqt": {"failed": "onnx2tf ended with exit code 1"},
@@ -97,6 +105,7 @@ def test_document_says_what_the_results_say(tmp_path: Path) -> None:
         "| vit_tiny | mixed | no such layer |",
         "| resnet18 | mse | model/int8.onnx | 90.00 | 89.50 | +0.50 | 98.00 | 11.00 (44.00) | 3.00 (6.00) | 61 |",
         "| mse | model/int8.onnx | 91.4 | 88.2 to 93.8 | photos 93.1 of 144 | 0.9877 | 90 |",
+        "| trashnet | mobilenet_v2 | 1 | 84.0 | 82.0 | +2.0 | +2.0 |",
         "MobileNetV2 with 6 classes at 224 px, 81 calibration pictures; accuracy on 240 test pictures.",
         "both int8 files; it was told `--rung mse`.",
         "| edgetl export | 61 | 1900 | 2.60 | 83.10 | 83.00 |",
@@ -139,6 +148,35 @@ def test_measurement_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "results" / "x.json").write_text("{}")
     with pytest.raises(UsageError, match=r"x\.json: no result"):
         read_results(tmp_path / "results")
+
+
+COUNTING = Piece("recipes", "tests.benchmarks.counting {work}/rows.json", rows="rows.json")
+
+
+def test_what_takes_days_is_kept_when_it_is_stopped_and_goes_on_from_there(tmp_path: Path) -> None:
+    results, one, other = (tmp_path / name for name in ("results", "one", "other"))
+    with pytest.raises(UsageError, match="recipes: no result with rows"):
+        measure(COUNTING, results, one, resume=True)
+    stopper = threading.Thread(target=_interrupt_once_there, args=(one / "rows.json",))
+    stopper.start()
+    with pytest.raises(KeyboardInterrupt):
+        measure(COUNTING, results, one)
+    stopper.join()
+    before = read_results(results)["recipes"].found["rows"]
+    assert before[0] == "first" and len(before) < 40
+    with pytest.raises(KeyboardInterrupt):  # elsewhere, with nothing but the result
+        stopper = threading.Thread(target=_interrupt_once_there, args=(other / "rows.json", len(before) + 1))
+        stopper.start()
+        measure(COUNTING, results, other, resume=True)
+    stopper.join()
+    after = read_results(results)["recipes"].found["rows"]
+    assert after[: len(before)] == before and len(after) > len(before)
+
+
+def _interrupt_once_there(rows: Path, count: int = 1) -> None:
+    while not rows.exists() or len(json.loads(rows.read_text())["rows"]) < count:
+        time.sleep(0.02)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_page_in_the_docs_is_the_one_that_the_kept_results_give(tmp_path: Path) -> None:
