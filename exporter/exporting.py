@@ -42,7 +42,7 @@ def export(run: Run, options: Options, reporter: Reporter) -> Manifest:
             rungs, bench.attempt, time.monotonic, 60 * options.budget_min, lambda attempt: _tell(attempt, reporter)
         )
         if passed is None:
-            json_file, _ = write_refused(options.out, climbed, options.limits, bench.warnings)
+            json_file, _ = write_refused(options.out, climbed, options.limits, bench.sources.warnings)
             raise GateError(f"{refusal(climbed)}. Every rung's figures are in {json_file}")
         bench.no_end()
         manifest = _write(run, data, options, bench, climbed, passed.models)
@@ -105,7 +105,7 @@ def _write(run: Run, data: Path, options: Options, bench: Workbench, climbed: Cl
         files.append(bench.float_file())
     measured = _measured(run, bench, models, files)
     manifest = manifest_of(
-        run, options, files, measured, climbed.chosen or "", bench.calibrated_with(climbed.chosen or "")
+        run, options, files, measured, climbed.chosen or "", bench.sources.calibrated_with(climbed.chosen or "")
     )
     trained = len({s.sha256 for s in run.splits if s.split == "train"} & set(manifest.lineage.calibration))
     contents = {
@@ -113,8 +113,8 @@ def _write(run: Run, data: Path, options: Options, bench: Workbench, climbed: Cl
         **bank_members(files),
         **describing_files(run, data, models.files),
         PROOF_NAME: msgspec.json.encode(models.proofs),
-        **ladder_files(climbed, options.limits, bench.warnings),
-        CARD_NAME: write_card(manifest, bench.warnings, trained).encode(),
+        **ladder_files(climbed, options.limits, bench.sources.warnings),
+        CARD_NAME: write_card(manifest, bench.sources.warnings, trained).encode(),
     }
     write_bundle(options.out, manifest, contents)
     return manifest

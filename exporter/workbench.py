@@ -1,37 +1,30 @@
-"""Tries rungs: makes the weights and files of each, proves them, and measures them on the acceptance pictures."""
+"""Tries rungs: makes the files of each, proves them, and measures them on the acceptance pictures."""
 
 from __future__ import annotations
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
-from edgetl.errors import ExportError, ModelError, storage
-from edgetl.exporter import calibration, conversion, deployed, onnx_int8
-from edgetl.exporter.calibration_set import CalibrationSet, calibration_set
+from edgetl.errors import ExportError, ModelError
+from edgetl.exporter import calibration, conversion, onnx_int8
 from edgetl.exporter.deadline import NEVER, Deadline
-from edgetl.exporter.golden import candidates
 from edgetl.exporter.ladder.climb import Tried
 from edgetl.exporter.ladder.gate import Outcome, pass_or_refuse
-from edgetl.exporter.ladder.rungs import Rung, Weights, rungs_of
+from edgetl.exporter.ladder.rungs import Rung
 from edgetl.exporter.ladder.scores import with_scores
 from edgetl.exporter.ladder.verdicts import with_verdicts
 from edgetl.exporter.measuring import ACCEPTANCE, Judged, expected_flips, gain_of, judge, verdicts_of
 from edgetl.exporter.models import ModelFile
 from edgetl.exporter.options import Options
 from edgetl.exporter.proving import fit_models, prove_models
-from edgetl.exporter.quantization import Quantization
 from edgetl.exporter.remembering import with_detectors
-from edgetl.exporter.resemblance import features_by
-from edgetl.exporter.reworking import Reworking
+from edgetl.exporter.sources import Sources
 from edgetl.exporter.tflite import Converter
 from edgetl.exporter.tflite_metadata import Description, with_metadata
 from edgetl.exporter.unconvertible import cause_in_run
-from edgetl.exporter.work_folder import MORE, RUNGS, log_of
+from edgetl.exporter.work_folder import RUNGS, log_of
 from edgetl.runtime.evaluation import Logits
 from edgetl.runtime.files import write_file
 from edgetl.runtime.graphs import read_tflite
@@ -40,9 +33,6 @@ from edgetl.runtime.spare import cores
 from edgetl.trainer.judge import float_logits
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import FLOAT, Run
-
-DISTILLING = 0.6  # of the time that is left; the rest is for converting and measuring what came of it
-MOST_MORE = 400  # pictures of train that calibrate on the rung of more pictures
 
 
 class Models(msgspec.Struct, frozen=True):
@@ -72,8 +62,7 @@ class Workbench:
         self._float: Judged | None = None
         log = log_of(run.folder, options.name)
         self._converter = Converter(log=log) if options.converter is None else Converter(options.converter, log)
-        self._calibrating: CalibrationSet | None = None
-        self._more: tuple[str, ...] = ()
+        self.sources = Sources(run, data, folder, options, reporter)
         self._deadline = NEVER
         self._begun = False
 
@@ -82,14 +71,10 @@ class Workbench:
         has not come to its end within `left_s` is ended. Raises ExportError."""
         self._reporter.say(f"rung {rung.name}: {rung.means}")
         self._deadline, self._begun = Deadline(left_s) if self._begun else NEVER, True
-        source = self.source(rung.weights, left_s)
-        if rung.more:
-            source = self._with_more(source)
+        source = self.sources.of(rung, left_s)
         self._deadline.check()
-        how, converter = self._with_kept(rung, source), self._bounded()
-        files = conversion.quantize(
-            source, how, self._folder / RUNGS / rung.name, self._reporter, converter, self._deadline
-        )
+        how, out = self.sources.quantization(rung, source, self._bounded()), self._folder / RUNGS / rung.name
+        files = conversion.quantize(source, how, out, self._reporter, self._bounded(), self._deadline)
         proofs = self._described_and_proved(files)
         try:
             files = with_detectors(self._run, self._data, files, self._reporter)
@@ -129,85 +114,15 @@ class Workbench:
 
     def float_file(self) -> ModelFile:
         """The float TFLite model of the weights as they were trained."""
-        file = conversion.float_model(self.source("as trained"), self._converter)
+        file = conversion.float_model(self.sources.source("as trained"), self._converter)
         self._describe(file)
         return with_detectors(self._run, self._data, (file,), self._reporter)[0]
-
-    def source(self, weights: Weights, left_s: float = 0.0) -> Path:
-        """The folder with the float ONNX graph of such weights; making them may take so many seconds."""
-        folder = self._folder / weights.replace(" ", "-")
-        if folder.exists():
-            return folder
-        with storage(folder):
-            folder.mkdir(parents=True)
-            (folder / conversion.CALIBRATION_NAME).symlink_to(self._calibration())
-        graph, size = folder / conversion.ONNX_NAME, self._run.record.preprocessing.size
-
-        def write() -> None:
-            if weights == "as trained":
-                deployed.write_onnx(self._run.network(), size, graph)
-            elif weights == "equalized":
-                deployed.write_module(self._reworking.equalized, size, graph)
-            else:
-                deployed.write_module(self._reworking.distilled(DISTILLING * left_s), size, graph)
-
-        conversion.timed(self._reporter, f"torch to ONNX, weights {weights}", write)
-        return folder
 
     @property
     def _features(self) -> int:
         """How many values of feature maps the run's network gives; 0 where it gives logits."""
         record = self._run.record.detector
         return 0 if record is None else record.values
-
-    @cached_property
-    def _reworking(self) -> Reworking:
-        return Reworking(self._run, self._data, self._calibration(), self._reporter)
-
-    def _with_kept(self, rung: Rung, source: Path) -> Quantization:
-        """The rung's quantization, with the layers named that stay in float."""
-        if not rung.kept:
-            return rung.quantization
-        conversion.float_model(source, self._bounded())
-        tflite, onnx = self._reworking.most_sensitive(
-            rung.kept, (source / "float32.tflite").read_bytes(), conversion.folded_onnx(source)
-        )
-        return msgspec.structs.replace(rung.quantization, kept_tflite=tuple(tflite), kept_onnx=tuple(onnx))
-
-    def _calibration(self) -> Path:
-        path = self._folder / conversion.CALIBRATION_NAME
-        if self._calibrating is None:
-            frames = self._options.calibration
-            features = features_by(self._run) if frames is not None else None
-            made = calibration_set(self._run, self._data, frames, self._reporter, features)
-            calibration.save(made.images, path)
-            self._calibrating = msgspec.structs.replace(made, images=made.images[:0])
-        return path
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What a user should know of the calibration pictures."""
-        return self._calibrating.warnings if self._calibrating is not None else ()
-
-    def calibrated_with(self, rung: str) -> tuple[str, ...]:
-        """The hashes of the pictures that a rung's ranges were read from."""
-        own = self._calibrating.sha256 if self._calibrating is not None else ()
-        return (*own, *self._more) if rungs_of(rung)[0].more else own
-
-    def _with_more(self, source: Path) -> Path:
-        """The same weights in a folder of their own, beside which pictures of train calibrate too."""
-        folder = source.with_name(source.name + MORE)
-        if not folder.exists():
-            train = candidates(calibration.pictures_of(self._run, "train", self._data))[:MOST_MORE]
-            self._more = tuple(dict.fromkeys(p.sha256 for p in train))
-            more = calibration.images_of(train, self._data, self._run.record.preprocessing)
-            with storage(folder):
-                shutil.copytree(source, folder, symlinks=True)
-                (folder / conversion.CALIBRATION_NAME).unlink()
-            own = np.load(source / conversion.CALIBRATION_NAME)
-            calibration.save(np.concatenate([own, more]), folder / conversion.CALIBRATION_NAME)
-            self._reporter.say(f"calibration: {len(own)} pictures and {len(more)} of train")
-        return folder
 
     def _bounded(self) -> Converter:
         """The converter, ended where the rung's time ends."""
