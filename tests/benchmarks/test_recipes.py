@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+
 from edgetl.benchmarks.commands_of import run_edgetl
 from edgetl.benchmarks.recipes import AUTO, BY_HAND, Case, Row, cases, same_run, table, taken
 from edgetl.benchmarks.seeded_weights import write_seeded_weights
@@ -53,6 +54,6 @@ def test_a_recipe_is_the_same_run_whether_auto_took_it_or_somebody_named_it(tmp_
         run = tmp_path / recipe
         run_edgetl("train", "--data", tmp_path / "data", "--model", "timm:test_resnet", "--weights", weights, "--imgsz", 32,
                    "--recipe", recipe, "--epochs", 2, "--out", run)  # fmt: skip
-        found[recipe] = (taken(run), (run / "best.safetensors").read_bytes())
+        found[recipe] = (taken(run), (run / "weights" / "best.safetensors").read_bytes())
     assert found["auto"] == found["finetune"]
     assert found["auto"][0] == ("finetune", 0.0)

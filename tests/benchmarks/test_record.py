@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import threading
@@ -176,7 +175,11 @@ def test_what_takes_days_is_kept_when_it_is_stopped_and_goes_on_from_there(tmp_p
 def _interrupt_once_there(rows: Path, count: int = 1) -> None:
     while not rows.exists() or len(json.loads(rows.read_text())["rows"]) < count:
         time.sleep(0.02)
-    os.kill(os.getpid(), signal.SIGINT)
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(
+        main, signal.SIGINT
+    )  # to the process it might go to a thread of a library, and the main one would sleep on
 
 
 def test_page_in_the_docs_is_the_one_that_the_kept_results_give(tmp_path: Path) -> None:
