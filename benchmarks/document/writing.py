@@ -41,6 +41,7 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "int8-backbones": ("The hard backbones on each rung", tables.int8_backbones),
     "imagenet": ("A thousand classes on each rung", tables.imagenet),
     "recipes": ("`auto` beside recipes by hand", tables.recipes),
+    "pretraining-trials": ("Ways to pretrain", tables.pretraining_trials),
     "export-peers": ("An export beside other programs", peers.export_peers),
     "training-peers": ("Training beside other programs", peers.training_peers),
     "one-class-peers": ("Learning good parts beside other programs", peers.one_class_peers),
