@@ -5,18 +5,13 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure  # not pyplot, which takes longer to import and asks what screen there is
 from numpy.typing import NDArray
 
 from edgetl.errors import storage
 from edgetl.runtime.files import replacing
 from edgetl.runtime.metrics import confusion_matrix
-
-matplotlib.use("Agg")  # no screen is needed
-
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 
 def plot_curves(results: Path, out: Path) -> None:
@@ -24,7 +19,8 @@ def plot_curves(results: Path, out: Path) -> None:
     with results.open() as file:
         rows = list(csv.DictReader(file))
     epochs = [int(r["epoch"]) for r in rows]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
     left.plot(epochs[1:], [float(r["train_loss"]) for r in rows[1:]], label="train", marker=".")
     left.plot(epochs, [float(r["val_loss"]) for r in rows], label="validation", marker=".")
     left.set(xlabel="epoch", ylabel="loss")
@@ -44,7 +40,8 @@ def plot_curves(results: Path, out: Path) -> None:
 
 def plot_distances(groups: dict[str, NDArray[np.float64]], threshold: float, surely: float, out: Path) -> None:
     """Draws how far held-out pictures of each kind lie from good parts, and where OK ends and NG begins."""
-    figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    axes = figure.subplots()
     everything = np.concatenate([*groups.values(), [threshold, surely]])
     bins = np.geomspace(everything.min() * 0.98, everything.max() * 1.02, 50)
     for (name, distances), colour in zip(groups.items(), ("tab:green", "tab:red"), strict=False):
@@ -70,7 +67,8 @@ def plot_confusion_counts(confusion: list[list[int]], labels: tuple[str, ...], o
     counts = np.array(confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 2.2 + 0.62 * len(labels)
-    figure, axes = plt.subplots(figsize=(side + 0.6, side), layout="constrained")
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for i, j in np.ndindex(*counts.shape):
         if counts[i, j]:
@@ -87,4 +85,3 @@ def plot_confusion_counts(confusion: list[list[int]], labels: tuple[str, ...], o
 def _save(figure: Figure, out: Path) -> None:
     with replacing(out) as temporary, storage(out):
         figure.savefig(temporary, dpi=110, format="png")
-    plt.close(figure)

@@ -56,9 +56,22 @@ def test_heat_lies_where_the_answer_comes_from() -> None:
     network.net = Corner()
     image = np.zeros((64, 64, 3), np.uint8)
     image[:16, 48:, 0] = 255
-    heat = Focus(network.eval()).on(image, 1)
-    assert heat is not None and heat.shape == (4, 4)
-    assert heat[0, 3] == 1.0 and np.delete(heat.reshape(-1), 3).max() < 0.01
+    heats = Focus(network.eval()).on([image, image[::-1].copy()], [1, 1])
+    assert heats is not None
+    for heat, corner in zip(heats, (3, 15), strict=True):
+        assert heat.shape == (4, 4)
+        assert heat.reshape(-1)[corner] == 1.0 and np.delete(heat.reshape(-1), corner).max() < 0.01
+
+
+def test_many_pictures_at_once_have_the_heat_of_each_alone() -> None:
+    images = list(np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), np.uint8))
+    labels = [n % 3 for n in range(20)]
+    focus = Focus(Network(describe("resnet18"), 3, 64).eval())
+    together = focus.on(images, labels)
+    assert together is not None and focus.on([], []) == []
+    for image, label, heat in list(zip(images, labels, together, strict=True))[::6]:
+        alone = focus.on([image], [label])
+        assert alone is not None and np.abs(alone[0] - heat).max() < 1e-3
 
 
 def test_every_kind_of_net_gives_its_last_map_or_none() -> None:
@@ -69,9 +82,9 @@ def test_every_kind_of_net_gives_its_last_map_or_none() -> None:
         ("resnet18", True),
         ("test_vit", False),
     ):
-        heat = Focus(Network(describe(name), 3, 64).eval()).on(image, 2)
-        assert (heat is not None) == maps, name
-        assert heat is None or (heat.shape[0] > 1 and heat.min() >= 0 and heat.max() <= 1), name
+        heats = Focus(Network(describe(name), 3, 64).eval()).on([image], [2])
+        assert (heats is not None) == maps, name
+        assert heats is None or (heats[0].shape[0] > 1 and heats[0].min() >= 0 and heats[0].max() <= 1), name
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,6 @@ class Distances:
         """The logits of so many pictures."""
         return np.stack([self._detector.logits(self._outputs(image(n))) for n in range(count)])
 
-    def on(self, image: Image, label: int) -> NDArray[np.float32]:
-        """Where the picture (S×S×3 uint8 RGB) lies how far from good parts, 0 to 1; whatever its label."""
-        return strength_of(self._detector.distances(self._outputs(image)), self._detector.threshold)
+    def on(self, images: Sequence[Image], labels: Sequence[int]) -> list[NDArray[np.float32]]:
+        """Where each picture (S×S×3 uint8 RGB) lies how far from good parts, 0 to 1; whatever its label."""
+        return [strength_of(self._detector.distances(self._outputs(i)), self._detector.threshold) for i in images]

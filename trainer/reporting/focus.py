@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from edgetl.runtime.preprocess import Image
 from edgetl.trainer.network import Network, pixels_of
 
+_BATCH = 16
+
 
 class Focus:
     """Grad-CAM of one network on the last layer that still has places. Not thread-safe."""
@@ -21,16 +24,23 @@ class Focus:
         self._network = network
         self.layer = _last_map(network)
 
-    def on(self, image: Image, label: int) -> NDArray[np.float32] | None:
-        """What spoke for a label, 0 to 1 and of shape (h, w), in an S×S×3 uint8 RGB picture; None without maps."""
+    def on(self, images: Sequence[Image], labels: Sequence[int]) -> list[NDArray[np.float32]] | None:
+        """What spoke for each one's label in S×S×3 uint8 RGB pictures: 0 to 1, each of shape (h, w); None without maps."""
         if self.layer is None:
             return None
+        return [
+            heat
+            for at in range(0, len(images), _BATCH)
+            for heat in self._batch(images[at:][:_BATCH], labels[at:][:_BATCH])
+        ]
+
+    def _batch(self, images: Sequence[Image], labels: Sequence[int]) -> list[NDArray[np.float32]]:
         from captum.attr import LayerGradCam
 
-        pixels = pixels_of(torch.from_numpy(image[None]))
-        found: Any = LayerGradCam(self._network, self.layer).attribute(pixels, target=label, relu_attributions=True)
-        heat: NDArray[np.float32] = found[0, 0].detach().numpy()
-        return heat / max(float(heat.max()), 1e-12)
+        pixels = pixels_of(torch.from_numpy(np.stack(images)))
+        grad_cam: Any = LayerGradCam(self._network, self.layer)
+        found = grad_cam.attribute(pixels, target=list(labels), relu_attributions=True).detach().numpy()
+        return [heat / max(float(heat.max()), 1e-12) for heat in found[:, 0]]
 
 
 def _last_map(network: Network) -> nn.Module | None:

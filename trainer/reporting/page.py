@@ -64,12 +64,11 @@ def write_report(run: Run, split: Split, logits: NDArray[np.float32] | None = No
     focus = far or Focus(network)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string((files("edgetl.trainer.reporting") / "report.html.j2").read_text())
-    mistakes = worst(pictures, MISTAKES)
     out = run.folder / NAME
     page = template.render(
         run=run, settings=run.settings, record=run.record, split=split.name, metrics=metrics, share=_share,
-        mistakes=[_shown(p, split, rule.labels, focus) for p in mistakes], wrong=sum(not p.right for p in pictures),
-        doubts=[_shown(p, split, rule.labels, focus) for p in barely(pictures, DOUBTS)],
+        mistakes=_shown(worst(pictures, MISTAKES), split, rule.labels, focus), wrong=sum(not p.right for p in pictures),
+        doubts=_shown(barely(pictures, DOUBTS), split, rule.labels, focus),
         maps=focus.layer is not None, plots=_plots(run.folder), decision=_decision(run.folder),
     )  # fmt: skip
     write_file(out, page)
@@ -87,14 +86,18 @@ def _logits(network: torch.nn.Module, split: Split) -> NDArray[np.float32]:
     return found
 
 
-def _shown(picture: Judged, split: Split, labels: tuple[str, ...], focus: Focus | Distances) -> Shown:
-    image = split.image(picture.number)
-    heat = focus.on(image, picture.guess)
-    return Shown(
-        path=picture.path, truth=labels[picture.truth], guess=labels[picture.guess], chance=f"{picture.chance:.0%}",
-        picture=inlined(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _SIDE),
-        heat=None if heat is None else inlined(laid_over(image, heat), _SIDE),
-    )  # fmt: skip
+def _shown(pictures: Sequence[Judged], split: Split, labels: tuple[str, ...], focus: Focus | Distances) -> list[Shown]:
+    images = [split.image(p.number) for p in pictures]
+    found = focus.on(images, [p.guess for p in pictures])
+    heats = [None] * len(images) if found is None else found
+    return [
+        Shown(
+            path=p.path, truth=labels[p.truth], guess=labels[p.guess], chance=f"{p.chance:.0%}",
+            picture=inlined(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _SIDE),
+            heat=None if heat is None else inlined(laid_over(image, heat), _SIDE),
+        )
+        for p, image, heat in zip(pictures, images, heats, strict=True)
+    ]  # fmt: skip
 
 
 def _share(value: float | None, interval: Interval | None) -> str:
