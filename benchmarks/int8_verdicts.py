@@ -4,7 +4,7 @@ For each public set in $EDGETL_DATA, MobileNetV2 and EfficientNet-Lite0 with the
 default probe) at 224 px, and are exported twice: as everybody does (plain min-max int8, whatever it loses) and as edgetl
 ships. On the test folder: balanced accuracy of float and of each file, decisions equal to float's, the rung that shipped,
 operators that do not compute in int8, and how many times faster than float the file is in LiteRT. OUT/int8_verdicts.json and
-.md are written anew after each row; a row of the same recipe that is there already is not measured again.
+.md are written anew after each row; a row that is there already, of the same recipe, is not measured again.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ WAYS: dict[str, tuple[object, ...]] = {"plain": ("--rung", "min-max", *OPEN_GATE
 FLOAT = "float32 (torch)"
 
 
-def trained(name: str, model: str, root: Path, out: Path) -> Path:
+def trained(name: str, model: str, recipe: str, root: Path, out: Path) -> Path:
     """The run; made where it is not there yet."""
-    run = out / f"{name}-{model}"
+    run = out / f"{name}-{model}-{recipe}"
     if not (run / "metrics.json").is_file():
         run_edgetl("train", "--data", root / SETS[name], "--model", model, "--weights", root / WEIGHTS[model], "--imgsz", 224,
-                   "--recipe", os.environ.get("EDGETL_RECIPE", "probe"), "--seed", 0, "--out", run)  # fmt: skip
+                   "--recipe", recipe, "--seed", 0, "--out", run)  # fmt: skip
     return run
 
 
-def measure(name: str, model: str, way: str, root: Path, out: Path) -> dict[str, Any]:
+def measure(name: str, model: str, recipe: str, way: str, root: Path, out: Path) -> dict[str, Any]:
     """One row."""
-    row: dict[str, Any] = {"set": name, "model": model, "way": way}
+    row: dict[str, Any] = {"set": name, "model": model, "recipe": recipe, "way": way}
     try:
-        run = trained(name, model, root, out)
+        run = trained(name, model, recipe, root, out)
         bundle = run.with_name(f"{run.name}-{way}.edgetl")
         exported, cost = run_edgetl("export", run, "--out", bundle, *WAYS[way])
     except EdgetlError as error:
@@ -77,11 +77,11 @@ def measure(name: str, model: str, way: str, root: Path, out: Path) -> dict[str,
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows in Markdown."""
     lines = [
-        "| set | model | int8 | file | float | quantized | lost | same decisions | not in int8 | times float's speed |",
-        "| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| set | model | recipe | int8 | file | float | quantized | lost | same decisions | not in int8 | times float's speed |",
+        "| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
-        head = f"| {row['set']} ({row.get('n', '?')}) | {row['model']} | {row['way']}"
+        head = f"| {row['set']} ({row.get('n', '?')}) | {row['model']} | {row['recipe']} | {row['way']}"
         if "error" in row:
             lines.append(f"{head} | {row['error']} | | | | | | |")
             continue
@@ -94,25 +94,23 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def measured_before(record: Path, recipe: str) -> tuple[list[dict[str, Any]], float]:
+def measured_before(record: Path) -> tuple[list[dict[str, Any]], float]:
     """The rows of an earlier call that came to an end, and the seconds that all rows took."""
     account = json.loads(record.read_text()) if record.is_file() else {}
-    if account.get("recipe") != recipe:
-        return [], 0.0
-    return [row for row in account["rows"] if "error" not in row], account.get("seconds", 0.0)
+    return [row for row in account.get("rows", []) if "error" not in row], account.get("seconds", 0.0)
 
 
 def main() -> None:
     """Measures the named sets, or all."""
     out, root, recipe = Path(sys.argv[1]), data_root(), os.environ.get("EDGETL_RECIPE", "probe")
-    rows, seconds = measured_before(out / "int8_verdicts.json", recipe)
-    known = {(row["set"], row["model"], row["way"]) for row in rows}
-    wanted = [(name, model, way) for name in sys.argv[2:] or SETS for model in WEIGHTS for way in WAYS]
-    account: dict[str, Any] = {"machine": machine(), "recipe": recipe, "rows": rows, "seconds": seconds}
-    for name, model, way in wanted:
-        if (name, model, way) not in known:
+    rows, seconds = measured_before(out / "int8_verdicts.json")
+    known = {(row["set"], row["model"], row["recipe"], row["way"]) for row in rows}
+    wanted = [(name, model, recipe, way) for name in sys.argv[2:] or SETS for model in WEIGHTS for way in WAYS]
+    account: dict[str, Any] = {"machine": machine(), "rows": rows, "seconds": seconds}
+    for case in wanted:
+        if case not in known:
             began = time.monotonic()
-            rows.append(measure(name, model, way, root, out))
+            rows.append(measure(*case, root, out))
             account["seconds"] = round(account["seconds"] + time.monotonic() - began, 1)
             write_file(out / "int8_verdicts.json", json.dumps(account, indent=1) + "\n")
             write_file(out / "int8_verdicts.md", table(rows))

@@ -40,8 +40,8 @@ FOUND: dict[str, Any] = {
         "with_itself": {name: {"trials": 40, "said_different": 2, "farthest_ratio": 0.004} for name in ("one_copy", "two_copies")},
     },
     "int8-speed": {"litert, by threads": {"1": SPEED}},
-    "int8-verdicts": {"recipe": "probe", "rows": [{
-        "set": "screws", "model": "mobilenet_v2", "way": "ships", "rung": "mse", "n": 120, "float": 99.0, "litert": SPEED,
+    "int8-verdicts": {"rows": [{
+        "set": "screws", "model": "mobilenet_v2", "recipe": "probe", "way": "ships", "rung": "mse", "n": 120, "float": 99.0, "litert": SPEED,
         "files": {"model/int8.tflite": {"balanced_accuracy": 98.8, "lost": 0.2, "same_decisions": 99.5, "not_in_int8": 0}},
     }]},
     "int8-backbones": {"imgsz": 96, "rows": [
@@ -103,7 +103,7 @@ def test_document_says_what_the_results_say(tmp_path: Path) -> None:
         "Worse than linear: edgetl run against cameras of a device. More processes than cores",
         "`measure growth-line` in 61 s; 2 cores of Sample Processor (avx2), load 0.3 before, at real-time priority; numpy 2; commit abc1234, 2026-01-02.",
         "| 1 | 3.00 | 6.00 | 2.00 | 1.90 to 2.10 |",
-        "| screws (120) | mobilenet_v2 | ships, mse | model/int8.tflite | 99.00 | 98.80 | +0.20 | 99.50 | 0 | 2.00 |",
+        "| screws (120) | mobilenet_v2 | probe | ships, mse | model/int8.tflite | 99.00 | 98.80 | +0.20 | 99.50 | 0 | 2.00 |",
         "| vit_tiny | mixed | no such layer |",
         "| resnet18 | mse | model/int8.onnx | 90.00 | 89.50 | +0.50 | 98.00 | 11.00 (44.00) | 3.00 (6.00) | 61 |",
         "| mse | model/int8.onnx | 91.4 | 88.2 to 93.8 | photos 93.1 of 144 | 0.9877 | 90 |",
