@@ -5,8 +5,9 @@ from __future__ import annotations
 from edgetl.runtime.manifest import Manifest
 
 
-def write_card(manifest: Manifest, warnings: tuple[str, ...] = (), trained: int = 0) -> str:
-    """The model card, in Markdown. `warnings` are of the calibration pictures, of which `trained` trained the model too."""
+def write_card(manifest: Manifest, warnings: tuple[str, ...] = (), trained: int = 0, slow: str = "") -> str:
+    """The model card, in Markdown. `warnings` are of the calibration pictures, of which `trained` trained the model too; `slow`
+    says why the files are not in int8."""
     rule, how, lineage = manifest.rule, manifest.preprocessing, manifest.lineage
     lines = [
         f"# {manifest.name}",
@@ -20,6 +21,7 @@ def write_card(manifest: Manifest, warnings: tuple[str, ...] = (), trained: int 
         f"- Calibrated with {len(lineage.calibration) - trained} pictures that neither trained nor judged the model"
         f"{f' and {trained} that trained it' if trained else ''}; "
         f"quantized by rung `{lineage.rung}` of the ladder (ladder.json, ladder.png).",
+        *([f"- Warning: {slow}."] if slow else []),
         *(f"- Warning of the calibration pictures: {warning}." for warning in warnings),
         "",
         "| model | split | pictures | balanced accuracy | 95 % interval | same decisions as float |",

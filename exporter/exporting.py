@@ -11,7 +11,7 @@ from edgetl.errors import ExportError, GateError
 from edgetl.exporter.bundle_writer import write_bundle
 from edgetl.exporter.card import write_card
 from edgetl.exporter.contents import describing_files, manifest_of
-from edgetl.exporter.ladder.climb import Attempt, Climb, climb, refusal
+from edgetl.exporter.ladder.climb import Attempt, Climb, climb, refusal, short_of_int8
 from edgetl.exporter.ladder.gate import Outcome
 from edgetl.exporter.ladder.report import ladder_files, remove_refused, write_refused
 from edgetl.exporter.ladder.rungs import rungs_of
@@ -44,6 +44,8 @@ def export(run: Run, options: Options, reporter: Reporter) -> Manifest:
         if passed is None:
             json_file, _ = write_refused(options.out, climbed, options.limits, bench.sources.warnings)
             raise GateError(f"{refusal(climbed)}. Every rung's figures are in {json_file}")
+        if short := short_of_int8(climbed):
+            reporter.say(f"warning: {short}")
         bench.no_end()
         manifest = _write(run, data, options, bench, climbed, passed.models)
     remove_refused(options.out)
@@ -114,7 +116,7 @@ def _write(run: Run, data: Path, options: Options, bench: Workbench, climbed: Cl
         **describing_files(run, data, models.files),
         PROOF_NAME: msgspec.json.encode(models.proofs),
         **ladder_files(climbed, options.limits, bench.sources.warnings),
-        CARD_NAME: write_card(manifest, bench.sources.warnings, trained).encode(),
+        CARD_NAME: write_card(manifest, bench.sources.warnings, trained, short_of_int8(climbed)).encode(),
     }
     write_bundle(options.out, manifest, contents)
     return manifest

@@ -21,6 +21,7 @@ import numpy as np
 
 from edgetl.exporter.calibration import stream
 from edgetl.exporter.channels_last import keep_depthwise
+from edgetl.exporter.pixel_rows import with_rows
 from edgetl.exporter.quantization import Quantization
 from edgetl.exporter.tflite import ORDER_NAME
 
@@ -37,9 +38,15 @@ def convert(folder: Path) -> None:
     if not Path(FLOAT_NAME).exists():
         np.save(SAMPLE_NAME, np.zeros((20, 128, 128, 3), np.float32))
         _save_graph(_keras_model())
-        Path(FLOAT_NAME).write_bytes(_converter().convert())
+        _write(FLOAT_NAME, bytes(_converter().convert()))
     if how.precision != "float32":
-        Path(f"{how.precision}.tflite").write_bytes(_quantized(how))
+        _write(f"{how.precision}.tflite", _quantized(how))
+
+
+def _write(name: str, model: bytes) -> None:
+    from tensorflow.lite.python import schema_py_generated
+
+    Path(name).write_bytes(with_rows(model, schema_py_generated))
 
 
 def _keras_model() -> Any:

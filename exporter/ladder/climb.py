@@ -12,6 +12,7 @@ from edgetl.exporter.ladder.gate import Outcome
 from edgetl.exporter.ladder.rungs import Rung
 
 Model = TypeVar("Model")
+INT8 = "int8"
 
 
 class Tried(msgspec.Struct, Generic[Model]):
@@ -24,10 +25,11 @@ class Tried(msgspec.Struct, Generic[Model]):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One rung as it is told to people: its figures, its time, or the error that ended it."""
+    """One rung as it is told to people: its figures, its time, or the error that ended it. `precision` is its files'."""
 
     rung: str
     means: str
+    precision: str = INT8
     seconds: float
     passed: bool
     outcomes: tuple[Outcome, ...] = ()
@@ -81,6 +83,7 @@ def _noted(rung: Rung, seconds: float, tried: Tried[Model]) -> Attempt:
     return Attempt(
         rung=rung.name,
         means=rung.means,
+        precision=rung.quantization.precision,
         seconds=round(seconds, 2),
         passed=all(outcome.passed for outcome in tried.outcomes),
         outcomes=tried.outcomes,
@@ -90,7 +93,10 @@ def _noted(rung: Rung, seconds: float, tried: Tried[Model]) -> Attempt:
 
 
 def _failed(rung: Rung, seconds: float, error: str) -> Attempt:
-    return Attempt(rung=rung.name, means=rung.means, seconds=round(seconds, 2), passed=False, error=error)
+    how = rung.quantization.precision
+    return Attempt(
+        rung=rung.name, means=rung.means, precision=how, seconds=round(seconds, 2), passed=False, error=error
+    )
 
 
 def _ended(
@@ -105,7 +111,7 @@ def _ended(
 def refusal(climb: Climb) -> str:
     """Why no bundle was written, in one line: the limits that the nearest rung broke."""
     judged = [a for a in climb.attempts if a.outcomes]
-    nearest = min(judged, key=lambda a: max(o.flips_percent for o in a.outcomes))
+    nearest = _nearest(judged)
     broken = next(o for o in nearest.outcomes if not o.passed)
     rungs = f"rung {nearest.rung}" + (f", the nearest of {len(judged)} tried" if len(judged) > 1 else "")
     why = "; the time of --budget was up" if climb.ended == "out of time" else ""
@@ -114,3 +120,22 @@ def refusal(climb: Climb) -> str:
         f"{broken.model} ({rungs}) {' and '.join(broken.reasons)}, judged on {broken.pictures} pictures; "
         f"no bundle was written{why}. Decisions that changed, first of {len(broken.changed)}: {changed}"
     )
+
+
+def short_of_int8(climb: Climb) -> str:
+    """Where a file ships that does not compute in int8 throughout: which int8 rung came nearest, and what limits it broke.
+    Nothing where int8 ships, or was not tried."""
+    ships = next((a for a in climb.attempts if a.passed), None)
+    judged = [a for a in climb.attempts if a.outcomes and a.precision == INT8]
+    if ships is None or ships.precision == INT8 or not judged:
+        return ""
+    nearest = _nearest(judged)
+    broken = "; ".join(f"{o.model} {' and '.join(o.reasons)}" for o in nearest.outcomes if not o.passed)
+    return (
+        f"what ships is {ships.precision} and slower than int8 on most devices, since no int8 rung passed; of {len(judged)} the nearest "
+        f"was {nearest.rung}, where {broken}. Wider limits would ship it; a net that was trained through, or more pictures, bears int8 better"
+    )
+
+
+def _nearest(judged: list[Attempt]) -> Attempt:
+    return min(judged, key=lambda a: max(o.flips_percent for o in a.outcomes))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from edgetl.errors import ExportError, UsageError
-from edgetl.exporter.ladder.climb import Attempt, Climb, Tried, climb, refusal
+from edgetl.exporter.ladder.climb import Attempt, Climb, Tried, climb, refusal, short_of_int8
 from edgetl.exporter.ladder.gate import Limits, pass_or_refuse
 from edgetl.exporter.ladder.plot import draw
 from edgetl.exporter.ladder.rungs import NAMES, RUNGS, Rung, rungs_of
+from edgetl.exporter.quantization import Quantization
 
 TRUTH = {f"{label}/{i}": label for label in ("a", "b") for i in range(50)}
 
@@ -35,7 +36,11 @@ class Stair:
         return Tried(f"models of {rung.name}", (outcome,), {"model/int8.tflite": 100})
 
     def climb(self, budget_s: float = 1e9) -> tuple[Climb, str | None]:
-        rungs = tuple(Rung(name=name, means=name) for name in self.flips)
+        floats = Quantization(precision="float16")
+        rungs = tuple(
+            Rung(name=name, means=name, quantization=floats if name == "slow" else Quantization())
+            for name in self.flips
+        )
         told: list[Attempt] = []
         climbed, passed = climb(rungs, self.attempt, self.clock, budget_s, told.append)
         assert tuple(told) == climbed.attempts
@@ -57,6 +62,16 @@ def test_no_rung_passes_and_the_nearest_is_named() -> None:
     assert message.startswith("model/int8.tflite (rung second, the nearest of 3 tried) loses 4.00 points of balanced")
     assert "judged on 100 pictures; no bundle was written." in message
     assert message.endswith("first of 4: a/0: a became b; a/1: a became b; a/2: a became b")
+
+
+def test_what_is_slower_than_int8_ships_with_the_reason() -> None:
+    climbed, models = Stair(first=9, second=4, third=7, slow=0).climb()
+    assert models == "models of slow"
+    said = short_of_int8(climbed)
+    assert said.startswith("what ships is float16 and slower than int8")
+    assert "of 3 the nearest was second, where model/int8.tflite loses 4.00 points of balanced accuracy" in said
+    for stair in (Stair(first=0), Stair(slow=0), Stair(first=9, slow=9), Stair(first=9, second=0)):
+        assert short_of_int8(stair.climb()[0]) == ""
 
 
 def test_no_rung_begins_after_the_budget_but_the_first_always_does() -> None:
