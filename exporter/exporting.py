@@ -89,7 +89,8 @@ def _tell(attempt: Attempt, reporter: Reporter) -> None:
 def _expected(outcome: Outcome) -> str:
     if outcome.expected_percent is None:
         return ""
-    return f"; {outcome.expected_percent:.1f} if any picture met the rounding of any other"
+    luck = ", within --max-flips, so that the count is taken for chance" if outcome.by_chance else ""
+    return f"; {outcome.expected_percent:.1f} if any picture met the rounding of any other{luck}"
 
 
 def _verdicts(outcome: Outcome) -> str:

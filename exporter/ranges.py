@@ -6,6 +6,7 @@ A range always holds zero, since padding and sparse activations must be exact th
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from edgetl.exporter.quantization import RangeRule
 
 BINS = 2048
+SAMPLE = 1 << 15  # values of one tensor on one picture that are counted; counting all of them took half of an export
 STEPS = 255  # between the 256 values of an int8
 TAIL = 1e-4  # of the values, on each side, that the percentile rule leaves out
 SHARES = np.linspace(0.2, 1.0, 41)  # of the full range, tried by the rules that search
@@ -32,9 +34,9 @@ class Histogram:
         self.counts: NDArray[np.int64] = np.zeros(BINS, np.int64)
 
     def add(self, values: NDArray[np.float32]) -> None:
-        """Counts more values; those outside fall into the outermost bins."""
+        """Counts more values, or a sample of them where there are very many; those outside fall into the outermost bins."""
         if self.high > self.low:
-            clipped = np.clip(values, self.low, self.high)
+            clipped = np.clip(_sampled(values), self.low, self.high)
             self.counts += np.histogram(clipped, bins=BINS, range=(self.low, self.high))[0]
 
     @property
@@ -42,6 +44,18 @@ class Histogram:
         """The middle of each bin."""
         edges = np.linspace(self.low, self.high, BINS + 1)
         return (edges[:-1] + edges[1:]) / 2
+
+
+def _sampled(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """SAMPLE of the values, the same ones each time; all where they are no more."""
+    flat = values.reshape(-1)
+    return flat if flat.size <= SAMPLE else flat[_places(flat.size)]
+
+
+@lru_cache(maxsize=64)  # a net has few sizes of tensors
+def _places(size: int) -> NDArray[np.int64]:
+    """Places by seed, and not at a distance: it would meet the same channels again and again."""
+    return np.random.default_rng(0).integers(0, size, SAMPLE)
 
 
 def range_of(histogram: Histogram, rule: RangeRule) -> Range:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from edgetl.exporter.measuring import expected_flips
 from edgetl.exporter.parity.record import ClassParity, Comparison, Flip, LogitError, Said
 from edgetl.runtime.decision import Decision, DecisionRule, decide
 from edgetl.runtime.metrics import Interval, balanced_accuracy, confusion_matrix, wilson
@@ -14,10 +15,20 @@ from edgetl.runtime.metrics import Interval, balanced_accuracy, confusion_matrix
 Logits = NDArray[np.float32]
 
 
+MANY = 1000  # pictures, of which the count of changed labels says enough
+
+
 def compare(
-    float_logits: Logits, logits: Logits, pictures: list[str], truths: list[str], rule: DecisionRule
+    float_logits: Logits,
+    logits: Logits,
+    pictures: list[str],
+    truths: list[str],
+    rule: DecisionRule,
+    *,
+    scores: bool = False,
 ) -> Comparison:
-    """Compares a model's logits (pictures×labels) with the network's, on pictures of known truth."""
+    """Compares a model's logits (pictures×labels) with the network's, on pictures of known truth. `scores`: they were made of a
+    one-class bundle's scores, whose rounding does not add to them."""
     before, after = ([decide(row, rule) for row in rows] for rows in (float_logits, logits))
     flips = [
         _flip(picture, truth, b, a)
@@ -26,12 +37,14 @@ def compare(
     ]
     same = len(pictures) - len(flips)
     margins = _margins(float_logits, logits)
+    expected = None if scores or not flips or len(pictures) > MANY else expected_flips(float_logits, logits)
     truth = np.array([rule.labels.index(t) for t in truths], np.int64)
     return Comparison(
         pictures=len(pictures),
         same=same,
         same_interval=wilson(same, len(pictures)) or Interval(0.0, 1.0),
         unsure=sum(b.label == a.label and b.verdict != a.verdict for b, a in zip(before, after, strict=True)),
+        expected_percent=None if expected is None else round(100 * expected, 4),
         balanced_accuracy=_balanced(truth, after, rule),
         float_balanced_accuracy=_balanced(truth, before, rule),
         logit_error=logit_error(float_logits, logits),

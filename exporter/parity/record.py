@@ -52,13 +52,16 @@ class ClassParity(msgspec.Struct, frozen=True):
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """One model's answers beside the network's, on the same pictures. `unsure`: same label, but one of the two
-    decisions is UNKNOWN. `ties`: changed labels whose two best outputs are equal. `margins`: for each picture the network's lead of its best label over the second, and the
-    lead of the same label in the model's answer, and whether the label changed (at a lead of zero, outputs tie)."""
+    decisions is UNKNOWN. `expected_percent`: changed labels if any picture met the rounding of any other, None where the count
+    tells or there are no logits. `ties`: changed labels whose two best outputs are equal. `margins`: for each picture the
+    network's lead of its best label over the second, and the lead of the same label in the model's answer, and whether the label
+    changed (at a lead of zero, outputs tie)."""
 
     pictures: int
     same: int
     same_interval: Interval
     unsure: int
+    expected_percent: float | None = None
     balanced_accuracy: float
     float_balanced_accuracy: float
     logit_error: LogitError

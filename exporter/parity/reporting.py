@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgetl.errors import ExportError
 from edgetl.exporter.calibration import pictures_of
 from edgetl.exporter.golden import candidates
-from edgetl.exporter.ladder.gate import allowed
+from edgetl.exporter.ladder.gate import allowed, bearable
 from edgetl.exporter.parity import asking
 from edgetl.exporter.parity.asking import SIGNED, Elsewhere, is_exact
 from edgetl.exporter.parity.comparison import Logits, compare
@@ -159,7 +159,8 @@ def _row(answer: Answer, place: str, asked: Asked, manifest: Manifest, reader: _
     if answer.error is None:
         these = asked.first(answer.pictures)
         names, truths = [p.path for p in these.pictures], [p.label for p in these.pictures]
-        comparison = compare(these.network, reader.logits(answer), names, truths, manifest.rule)
+        scores = reader.detectors[answer.model] is not None
+        comparison = compare(these.network, reader.logits(answer), names, truths, manifest.rule, scores=scores)
     quantized = {m.path for m in manifest.models if m.precision != "float32"}
     return Row(
         model=answer.model,
@@ -265,8 +266,9 @@ def _failures(rows: tuple[Row, ...], equalities: tuple[Equality, ...], max_flips
         if row.error is not None:
             yield f"{where}: {row.error}"
         elif row.ships and row.comparison is not None:
-            share = 100 * (1 - row.comparison.same / row.comparison.pictures)
-            if share > allowed(max_flips, 100 / row.comparison.pictures):
+            found = row.comparison
+            share = 100 * (1 - found.same / found.pictures)
+            if not bearable(found.pictures - found.same, found.pictures, found.expected_percent, max_flips):
                 yield f"{where}: {share:.1f} % of the labels differ from the network's, more than --max-flips {max_flips:g}"
     for pair in equalities:
         apart = 100 * pair.decisions_differ / max(1, pair.pictures)

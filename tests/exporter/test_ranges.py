@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgetl.exporter.quantization import RangeRule
-from edgetl.exporter.ranges import BINS, Histogram, Range, range_of
+from edgetl.exporter.ranges import BINS, SAMPLE, Histogram, Range, range_of
 
 RULES: tuple[RangeRule, ...] = ("percentile", "entropy", "mse")
 
@@ -72,3 +72,14 @@ def test_histogram_counts_every_value_once() -> None:
     made.add(np.array([-5.0, -1.0, 0.0, 1.0, 7.0], np.float32))
     assert made.counts.sum() == 5 and len(made.centres) == BINS
     assert made.counts[0] == made.counts[-1] == 2
+
+
+def test_of_very_many_values_a_sample_is_counted_that_meets_every_channel() -> None:
+    channels = np.arange(96, dtype=np.float32) / 95
+    values = np.broadcast_to(channels, (112, 112, 96))
+    made, again = (Histogram(0.0, 1.0) for _ in range(2))
+    made.add(values)
+    again.add(values)
+    assert made.counts.sum() == SAMPLE and (made.counts == again.counts).all()
+    met = made.counts[made.counts > 0]
+    assert len(met) == 96 and met.min() > 0.7 * SAMPLE / 96 and met.max() < 1.3 * SAMPLE / 96

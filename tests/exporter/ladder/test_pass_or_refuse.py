@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from edgetl.errors import UsageError
-from edgetl.exporter.ladder.gate import Limits, Outcome, paired, pass_or_refuse
+from edgetl.exporter.ladder.gate import Limits, Outcome, bearable, paired, pass_or_refuse
 
 WIDE = Limits(max_drop=100, max_recall_loss=100, max_flips=100)
 
@@ -77,6 +77,25 @@ def test_one_picture_is_allowed_where_the_limit_is_finer_and_a_second_is_not() -
     assert found.passed
     assert found.classes["good"].finest == 10.0
     assert not outcome((10, 10), (8, 10), Limits(), n=10).passed
+
+
+def test_a_count_that_may_be_chance_is_not_held_against_what_is_expected_to_keep_its_labels() -> None:
+    def judged(flips: int, expected: float | None, limits: Limits | None = None) -> Outcome:
+        truth = {str(i): "a" for i in range(66)}
+        after = truth | {str(i): "b" for i in range(flips)}
+        wide = Limits(max_drop=100, max_recall_loss=100)
+        return pass_or_refuse("int8", truth, truth, after, limits or wide, 1.0, expected)
+
+    assert (judged(1, 0.05).passed, judged(1, 0.05).by_chance) == (True, False), "one picture is always allowed"
+    assert (judged(2, 0.008).passed, judged(2, 0.008).by_chance) == (True, True)
+    assert (judged(2, 0.024).passed, judged(2, None).passed) == (False, False), "more is expected, or nothing is known"
+    assert not judged(4, 0.008).passed, "2.4 to 14.6 %: no chance"
+    strict = Limits(max_drop=100, max_recall_loss=100, max_flips=0.0)
+    assert not judged(2, 0.0, strict).passed, "none allowed is meant as it stands"
+
+
+def test_the_more_pictures_the_less_is_left_to_chance() -> None:
+    assert bearable(2, 66, 1.9, 2.0) and not bearable(30, 1000, 1.9, 2.0) and bearable(22, 1000, 1.9, 2.0)
 
 
 @pytest.mark.parametrize("name", ["max_drop", "max_recall_loss", "max_flips"])
