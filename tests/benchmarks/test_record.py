@@ -7,6 +7,7 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,15 @@ def test_measurement_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
 COUNTING = Piece("recipes", "tests.benchmarks.counting {work}/rows.json", rows="rows.json")
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C works here as at a terminal; a shell that starts something in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_what_takes_days_is_kept_when_it_is_stopped_and_goes_on_from_there(tmp_path: Path) -> None:
     results, one, other = (tmp_path / name for name in ("results", "one", "other"))
     with pytest.raises(UsageError, match="recipes: no result with rows"):
