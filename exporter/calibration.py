@@ -40,6 +40,9 @@ def images_of(pictures: list[SplitRecord], data: Path, how: Preprocessing) -> ND
     return images
 
 
+CONSTANT = 2  # pictures that `stream` begins with; they set the input's range, and say nothing of any other
+
+
 def stream(path: Path) -> Iterator[NDArray[np.float32]]:
     """Calibration pictures as 1×S×S×3 float32 pixels, read from disk one at a time.
 

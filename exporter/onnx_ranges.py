@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
-from edgetl.exporter.calibration import stream
+from edgetl.exporter.calibration import CONSTANT, stream
 from edgetl.exporter.deadline import NEVER, Deadline
 from edgetl.exporter.quantization import RangeRule
-from edgetl.exporter.ranges import Histogram, logits_range, range_of
+from edgetl.exporter.ranges import histograms_of, logits_range, range_of
 
 # Their results take the range of what goes in, or are no activations.
 PASSED_THROUGH = {"Reshape", "Flatten", "Transpose", "MaxPool", "Squeeze", "Unsqueeze", "Shape", "Constant", "Identity"}
@@ -22,34 +25,23 @@ def overrides(
 ) -> dict[str, list[dict[str, Any]]]:
     """The rule's range for every activation but the input, by tensor name; the logits have their own."""
     logits = {output.name for output in onnx.load(str(model), load_external_data=False).graph.output}
+    session, names = _watched(model)
     ranges = {
         name: logits_range(h) if name in logits else range_of(h, rule)
-        for name, h in _histograms(model, pictures, deadline).items()
+        for name, h in histograms_of(names, lambda: _seen(session, names, pictures, deadline)).items()
     }
     return {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in ranges.items()}
 
 
-def _histograms(model: Path, pictures: Path, deadline: Deadline) -> dict[str, Histogram]:
-    """Two passes over the pictures: the ends of each tensor, then its histogram."""
-    session, names = _watched(model)
+def _seen(
+    session: Any, names: list[str], pictures: Path, deadline: Deadline
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """The watched tensors, as each picture fills them."""
     given = session.get_inputs()[0].name
-    spans = dict.fromkeys(names, (0.0, 0.0))
-
-    def passes() -> Any:
-        for number, image in enumerate(stream(pictures)):
-            deadline.check()
-            if number >= 2:  # the constant pictures only set the input's range
-                yield session.run(names, {given: np.ascontiguousarray(image.transpose(0, 3, 1, 2))})
-
-    for values in passes():
-        for name, value in zip(names, values, strict=True):
-            low, high = spans[name]
-            spans[name] = (min(low, float(value.min())), max(high, float(value.max())))
-    histograms = {name: Histogram(*span) for name, span in spans.items()}
-    for values in passes():
-        for name, value in zip(names, values, strict=True):
-            histograms[name].add(value)
-    return histograms
+    for image in islice(stream(pictures), CONSTANT, None):
+        deadline.check()
+        values = session.run(names, {given: np.ascontiguousarray(image.transpose(0, 3, 1, 2))})
+        yield from zip(names, values, strict=True)
 
 
 def _watched(model: Path) -> tuple[Any, list[str]]:

@@ -5,8 +5,9 @@ A range always holds zero, since padding and sparse activations must be exact th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from edgetl.exporter.quantization import RangeRule
 
 BINS = 2048
-SAMPLE = 1 << 15  # values of one tensor on one picture that are counted; counting all of them took half of an export
+SAMPLE = (
+    1 << 15
+)  # values of one tensor on one picture that are counted; counting all of them took longer than computing them
 STEPS = 255  # between the 256 values of an int8
 TAIL = 1e-4  # of the values, on each side, that the percentile rule leaves out
 SHARES = np.linspace(0.2, 1.0, 41)  # of the full range, tried by the rules that search
@@ -24,6 +27,7 @@ ROOM = 0.3  # beyond what was seen, for what was never seen
 _ROOM = 0.1  # of the logits' range, beyond what was seen
 
 Range = tuple[float, float]
+Name = TypeVar("Name", bound=Hashable)
 
 
 class Histogram:
@@ -44,6 +48,20 @@ class Histogram:
         """The middle of each bin."""
         edges = np.linspace(self.low, self.high, BINS + 1)
         return (edges[:-1] + edges[1:]) / 2
+
+
+def histograms_of(
+    names: Iterable[Name], seen: Callable[[], Iterable[tuple[Name, NDArray[np.float32]]]]
+) -> dict[Name, Histogram]:
+    """The histograms of the named tensors, in two passes over what `seen` gives: the ends of each, then its counts."""
+    spans = dict.fromkeys(names, (0.0, 0.0))
+    for name, values in seen():
+        low, high = spans[name]
+        spans[name] = min(low, float(values.min())), max(high, float(values.max()))
+    histograms = {name: Histogram(*span) for name, span in spans.items()}
+    for name, values in seen():
+        histograms[name].add(values)
+    return histograms
 
 
 def _sampled(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetl.exporter.calibration import stream
+from edgetl.exporter.calibration import CONSTANT, stream
 from edgetl.exporter.quantization import Quantization
-from edgetl.exporter.ranges import Histogram, Range, logits_range, range_of
+from edgetl.exporter.ranges import Range, histograms_of, logits_range, range_of
 from edgetl.exporter.second_factors import around_zero, second_factors
 from edgetl.runtime.graphs import read_tflite
 
-FEWEST = 3  # pictures for TensorFlow's calibrator: the two constant ones, which set the input's range, and a real one
+FEWEST = CONSTANT + 1  # pictures for TensorFlow's calibrator: those that set the input's range, and a real one
 
 
 def quantize(converter: Any, pictures: Path, how: Quantization) -> bytes:
@@ -48,10 +48,10 @@ def quantize(converter: Any, pictures: Path, how: Quantization) -> bytes:
 def _chosen(calibrated: bytes, pictures: Path, how: Quantization) -> dict[int, Range]:
     """The rule's range for every activation but the input, whose step must be one pixel value; the logits have their own, and
     what is multiplied as weights are lies around zero."""
-    graph = read_tflite(calibrated, "calibrated.tflite")
+    graph, watched = read_tflite(calibrated, "calibrated.tflite"), _watched(calibrated)
     chosen = {
         index: logits_range(h) if index in graph.outputs else range_of(h, how.ranges)
-        for index, h in _histograms(calibrated, pictures).items()
+        for index, h in histograms_of(watched, lambda: _seen(calibrated, pictures, watched)).items()
     }
     return {**chosen, **{i: around_zero(chosen[i]) for i in second_factors(graph) if i in chosen}}
 
@@ -67,19 +67,6 @@ def _watched(calibrated: bytes) -> list[int]:
     ]  # fmt: skip
 
 
-def _histograms(calibrated: bytes, pictures: Path) -> dict[int, Histogram]:
-    """Two passes over the pictures: the ends of each tensor, then its histogram."""
-    watched = _watched(calibrated)
-    spans = dict.fromkeys(watched, (0.0, 0.0))
-    for index, values in _seen(calibrated, pictures, watched):
-        low, high = spans[index]
-        spans[index] = min(low, float(values.min())), max(high, float(values.max()))
-    histograms = {index: Histogram(*span) for index, span in spans.items()}
-    for index, values in _seen(calibrated, pictures, watched):
-        histograms[index].add(values)
-    return histograms
-
-
 def _seen(calibrated: bytes, pictures: Path, watched: list[int]) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """The watched tensors, as each picture fills them."""
     import tensorflow as tf
@@ -90,9 +77,7 @@ def _seen(calibrated: bytes, pictures: Path, watched: list[int]) -> Iterator[tup
     )
     interpreter.allocate_tensors()
     given = interpreter.get_input_details()[0]["index"]
-    for number, image in enumerate(stream(pictures)):
-        if number < 2:
-            continue  # the constant pictures only set the input's range
+    for image in islice(stream(pictures), CONSTANT, None):
         interpreter.set_tensor(given, image)
         interpreter.invoke()
         for index in watched:

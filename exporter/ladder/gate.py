@@ -68,7 +68,8 @@ class Verdicts(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One model before the gate. Flips and their interval in per cent, drop in points; `gain`: its logits over float's;
     `expected_percent`: flips if any picture met the rounding of any other, None where there are no logits; `by_chance`: more were
-    counted than the limit allows, and not held against the model; `reasons` is empty if it passed; `scores` are there for one-class bundles, `verdicts` in all of this version."""
+    counted than the limit allows, and not held against the model; `reasons` is empty if it passed; `scores` are there for one-class
+    bundles, `verdicts` in all of this version."""
 
     model: str
     pictures: int
@@ -109,7 +110,6 @@ def pass_or_refuse(
     drop = sum(loss.points for loss in classes.values()) / len(classes)
     percent = 100 * len(flipped) / len(before)
     expected_percent = None if expected is None else 100 * expected
-    over = percent > allowed(limits.max_flips, 100 / len(before))
     too_many = not bearable(len(flipped), len(before), expected_percent, limits.max_flips)
     return Outcome(
         model=model,
@@ -121,10 +121,18 @@ def pass_or_refuse(
         drop=drop,
         gain=gain,
         expected_percent=expected_percent,
-        by_chance=over and not too_many,
+        by_chance=not too_many and percent > allowed(limits.max_flips, 100 / len(before)),
         classes=classes,
         changed=tuple(f"{p}: {before[p]} became {after[p]}" for p in flipped),
-        reasons=(*_reasons(percent if too_many else None, drop, classes, limits), *_wrong_scale(gain, limits)),
+        reasons=(
+            *_losses(drop, classes, limits),
+            *(
+                [f"flips {percent:.2f} % of the decisions, more than --max-flips {limits.max_flips:g}"]
+                if too_many
+                else ()
+            ),
+            *_wrong_scale(gain, limits),
+        ),
     )
 
 
@@ -158,8 +166,8 @@ def bearable(flips: int, pictures: int, expected_percent: float | None, limit: f
     return limit > 0 and expected_percent is not None and expected_percent <= limit and 100 * share.low <= limit
 
 
-def _reasons(flips: float | None, drop: float, classes: dict[str, Loss], limits: Limits) -> tuple[str, ...]:
-    """Every limit that is broken, in words. `flips`: per cent of the decisions, where they are too many."""
+def _losses(drop: float, classes: dict[str, Loss], limits: Limits) -> tuple[str, ...]:
+    """Every limit on what is lost that is broken, in words."""
     reasons = []
     coarsest = max(loss.finest for loss in classes.values()) / len(classes)
     if drop > allowed(limits.max_drop, coarsest):
@@ -168,8 +176,6 @@ def _reasons(flips: float | None, drop: float, classes: dict[str, Loss], limits:
         if loss.points > allowed(limits.max_recall_loss, loss.finest):
             limit = f"more than --max-recall-loss {limits.max_recall_loss:g}"
             reasons.append(f"loses {loss.points:.2f} points of recall of class {label} ({loss.lost} pictures), {limit}")
-    if flips is not None:
-        reasons.append(f"flips {flips:.2f} % of the decisions, more than --max-flips {limits.max_flips:g}")
     return tuple(reasons)
 
 
