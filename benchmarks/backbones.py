@@ -12,16 +12,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from edgetl.benchmarks.commands_of import run_edgetl
 from edgetl.benchmarks.int8_ladder import measure, table
-from edgetl.benchmarks.machine import machine
+from edgetl.benchmarks.kept_rows import KeptRows
 from edgetl.benchmarks.seeded_weights import write_seeded_weights
 from edgetl.errors import EdgetlError
-from edgetl.runtime.files import write_file
 from edgetl.runtime.preprocess import Preprocessing
 
 BACKBONES = (
@@ -76,26 +74,17 @@ def main() -> None:
     """Measures the named backbones, or all."""
     out, names = Path(sys.argv[1]), sys.argv[2:] or list(BACKBONES)
     rungs = os.environ.get("EDGETL_RUNGS", ",".join(RUNGS)).split(",")
-    data, record = out / "data", out / "backbones.json"
+    data, kept = out / "data", KeptRows(out / "backbones.json", dict[str, Any], table)
+    kept.told["imgsz"] = IMGSZ
     if not data.is_dir():
         run_edgetl("sim-data", "--out", data, "--train", PICTURES, "--test", 40)
-    known: dict[str, Any] = json.loads(record.read_text()) if record.is_file() else {}
-    rows: list[dict[str, Any]] = known.get("rows", [])
-    seconds: float = known.get("seconds", 0.0)
-    account: dict[str, Any] = {}
+    known = {(row["run"], row["rung"]) for row in kept.rows}
     for rung in rungs:
         for name in names:
-            done = {(row["run"], row["rung"]) for row in rows if "error" not in row}
-            if (name.replace(":", "_"), rung) not in done:
-                began = time.monotonic()
-                rows = [row for row in rows if (row["run"], row["rung"]) != (name.replace(":", "_"), rung)]
-                rows.append(row_of(name, rung, data, out))
-                seconds += time.monotonic() - began
-            ordered = sorted(rows, key=lambda row: str(row["run"]))
-            account = {"machine": machine(), "imgsz": IMGSZ, "rows": ordered, "seconds": round(seconds, 1)}
-            write_file(record, json.dumps(account, indent=1) + "\n")
-            write_file(out / "backbones.md", table(ordered))
-    print(json.dumps(account))
+            if (name.replace(":", "_"), rung) not in known:
+                with kept.timed() as rows:
+                    rows.append(row_of(name, rung, data, out))
+    print(json.dumps(kept.account()))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,10 @@ from numpy.typing import NDArray
 from edgetl.benchmarks.commands_of import OPEN_GATE, data_root, run_edgetl
 from edgetl.benchmarks.int8_ladder import RUNGS
 from edgetl.benchmarks.kept_classifier import ANSWERS_NAME, write_run
-from edgetl.benchmarks.machine import machine
+from edgetl.benchmarks.kept_rows import KeptRows
 from edgetl.benchmarks.photograph_crops import JUDGED, write_crops
 from edgetl.errors import EdgetlError
 from edgetl.runtime.bundle import Bundle, open_bundle
-from edgetl.runtime.files import write_file
 from edgetl.runtime.interpreters import open_interpreter
 from edgetl.runtime.metrics import Interval, wilson
 from edgetl.runtime.picture import read_picture
@@ -77,7 +75,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "| rung | file | same first class, % | 95 % interval | by source | correlation of logits | export s |",
         "| --- | --- | ---: | ---: | --- | ---: | ---: |",
     ]
-    for row in rows:
+    for row in sorted(rows, key=lambda row: RUNGS.index(row["rung"])):
         if "error" in row:
             lines.append(f"| {row['rung']} | {row['error']} | | | | | |")
         for path, found in row.get("files", {}).items():
@@ -93,25 +91,17 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Measures every rung."""
     out, root = Path(sys.argv[1]), data_root()
-    record, wanted = out / "imagenet_agreement.json", os.environ.get("EDGETL_RUNGS", ",".join(RUNGS)).split(",")
+    kept = KeptRows(out / "imagenet_agreement.json", dict[str, Any], table)
+    wanted, known = os.environ.get("EDGETL_RUNGS", ",".join(RUNGS)).split(","), {row["rung"] for row in kept.rows}
     out.mkdir(parents=True, exist_ok=True)
     pictures = write_crops(root, out / "pictures")
     run = write_run(MODEL, root / WEIGHTS, CLASSES, IMGSZ, pictures, out / "run")
-    known: dict[str, Any] = json.loads(record.read_text()) if record.is_file() else {"rows": [], "seconds": 0.0}
-    rows = {row["rung"]: row for row in known["rows"] if "error" not in row}
-    judged, seconds = sorted((pictures / JUDGED).iterdir()), known["seconds"]
-    for rung in [rung for rung in wanted if rung not in rows]:
-        began = time.monotonic()
-        rows[rung] = measure(run, judged, rung)
-        seconds += time.monotonic() - began
-        account: dict[str, Any] = {
-            "machine": machine(),
-            "pictures": len(judged),
-            "rows": [rows[r] for r in RUNGS if r in rows],
-        }
-        write_file(record, json.dumps({**account, "seconds": round(seconds, 1)}, indent=1) + "\n")
-        write_file(out / "imagenet_agreement.md", table(account["rows"]))
-    print(json.dumps(json.loads(record.read_text())))
+    judged = sorted((pictures / JUDGED).iterdir())
+    kept.told["pictures"] = len(judged)
+    for rung in [rung for rung in wanted if rung not in known]:
+        with kept.timed() as rows:
+            rows.append(measure(run, judged, rung))
+    print(json.dumps(kept.account()))
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "| run | rung | model | float | quantized | lost | same decisions | MB (float) | p50 ms (float) | export s |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for row in rows:
+    for row in sorted(rows, key=lambda row: str(row["run"])):
         if "error" in row:
             lines.append(f"| {row['run']} | {row['rung']} | {row['error']} | | | | | | | |")
             continue

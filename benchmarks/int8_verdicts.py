@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,10 @@ import msgspec
 
 from edgetl.benchmarks.commands_of import OPEN_GATE, data_root, run_edgetl
 from edgetl.benchmarks.interleaved import int8_against_float
-from edgetl.benchmarks.machine import machine
+from edgetl.benchmarks.kept_rows import KeptRows
 from edgetl.benchmarks.real_pictures import SETS
 from edgetl.errors import EdgetlError
 from edgetl.runtime.bundle import open_bundle
-from edgetl.runtime.files import write_file
 from edgetl.runtime.proof import read_proofs
 
 WEIGHTS = {
@@ -94,27 +92,17 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def measured_before(record: Path) -> tuple[list[dict[str, Any]], float]:
-    """The rows of an earlier call that came to an end, and the seconds that all rows took."""
-    account = json.loads(record.read_text()) if record.is_file() else {}
-    return [row for row in account.get("rows", []) if "error" not in row], account.get("seconds", 0.0)
-
-
 def main() -> None:
     """Measures the named sets, or all."""
     out, root, recipe = Path(sys.argv[1]), data_root(), os.environ.get("EDGETL_RECIPE", "probe")
-    rows, seconds = measured_before(out / "int8_verdicts.json")
-    known = {(row["set"], row["model"], row["recipe"], row["way"]) for row in rows}
+    kept = KeptRows(out / "int8_verdicts.json", dict[str, Any], table)
+    known = {(row["set"], row["model"], row["recipe"], row["way"]) for row in kept.rows}
     wanted = [(name, model, recipe, way) for name in sys.argv[2:] or SETS for model in WEIGHTS for way in WAYS]
-    account: dict[str, Any] = {"machine": machine(), "rows": rows, "seconds": seconds}
     for case in wanted:
         if case not in known:
-            began = time.monotonic()
-            rows.append(measure(*case, root, out))
-            account["seconds"] = round(account["seconds"] + time.monotonic() - began, 1)
-            write_file(out / "int8_verdicts.json", json.dumps(account, indent=1) + "\n")
-            write_file(out / "int8_verdicts.md", table(rows))
-    print(json.dumps(account))
+            with kept.timed() as rows:
+                rows.append(measure(*case, root, out))
+    print(json.dumps(kept.account()))
 
 
 if __name__ == "__main__":

@@ -9,19 +9,16 @@ a run that is cut short goes on where it stopped.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
 
 from edgetl.benchmarks.commands_of import data_root, run_edgetl
-from edgetl.benchmarks.machine import machine
+from edgetl.benchmarks.kept_rows import KeptRows
 from edgetl.benchmarks.real_pictures import SETS
 from edgetl.errors import EdgetlError
-from edgetl.runtime.files import write_file
 
 MODEL, IMGSZ, SHOTS, DRAWS = "mobilenet_v2_050", 96, 25, 5
 PICTURES, STEPS = 12_000, 800
@@ -107,29 +104,17 @@ def wanted(names: Iterable[str]) -> list[str]:
 @click.option("--pictures", default=PICTURES, show_default=True)
 def main(out: Path, names: tuple[str, ...], steps: int, pictures: int) -> None:
     """Tries the named ways, or all."""
-    asked, record = wanted(names), out / "pretraining_trials.json"
+    asked, kept = wanted(names), KeptRows(out / "pretraining_trials.json", Row, table)
     out.mkdir(parents=True, exist_ok=True)
-    sets = folders(data_root(), out)
-    account: dict[str, Any] = json.loads(record.read_text()) if record.is_file() else {"rows": [], "seconds": 0.0}
-    if account["rows"] and (account["steps"], account["pictures"]) != (steps, pictures):
-        raise click.UsageError(f"{record} holds rows of {account['steps']} steps; choose another OUT")
-    rows = msgspec.convert(account["rows"], list[Row])
+    sets, plan = folders(data_root(), out), {"steps": steps, "pictures": pictures}
+    if kept.rows and plan != {name: kept.told[name] for name in plan}:
+        raise click.UsageError(f"{kept.record} holds rows of {kept.told['steps']} steps; choose another OUT")
+    kept.told |= plan
     for name in asked:
-        if name in {row.name for row in rows}:
-            continue
-        began = time.monotonic()
-        rows.append(tried(name, sets, out, steps, pictures))
-        seconds = round(account["seconds"] + time.monotonic() - began, 1)
-        account = {
-            "machine": machine(),
-            "steps": steps,
-            "pictures": pictures,
-            "rows": msgspec.to_builtins(rows),
-            "seconds": seconds,
-        }
-        write_file(record, json.dumps(account, indent=1) + "\n")
-        write_file(out / "pretraining_trials.md", table(rows))
-    click.echo(json.dumps(account))
+        if name not in {row.name for row in kept.rows}:
+            with kept.timed() as rows:
+                rows.append(tried(name, sets, out, steps, pictures))
+    click.echo(json.dumps(kept.account()))
 
 
 if __name__ == "__main__":

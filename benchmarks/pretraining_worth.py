@@ -3,13 +3,14 @@
 For each public set, number of training pictures a class, and seed: MobileNetV2 of half width from nothing, from drawn
 pictures (the built-in weights, or a file of `edgetl pretrain`), and from ImageNet. As a frozen probe, by `edgetl embed
 --shots`, which looks at each picture once for all the counts; and fine-tuned, by `edgetl train` and `evaluate`. The
-set's test folder judges. The seed draws the pictures and the net. A run that is cut short goes on where it stopped; the
-table (means with 95 % intervals of Student's t over the seeds) and the curves are made anew after every row.
+set's test folder judges. The seed draws the pictures and the net. Rows are kept one by one, so that a run that is cut short
+goes on where it stopped; the table has means with 95 % intervals of Student's t over the seeds.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -19,9 +20,10 @@ import msgspec
 import numpy as np
 
 from edgetl.benchmarks.commands_of import data_root, run_edgetl
-from edgetl.benchmarks.machine import machine
+from edgetl.benchmarks.kept_rows import KeptRows
 from edgetl.benchmarks.real_pictures import SETS
-from edgetl.runtime.files import write_file
+from edgetl.errors import UsageError
+from edgetl.trainer.builtin import NAME, builtin_file
 
 MODEL, IMAGENET = "mobilenet_v2_050", "weights/mobilenet_v2_050_features.pth"
 IMAGENET_WANTS = "inception"  # that file was trained on pixels from −1 to 1, and does not say so
@@ -80,6 +82,11 @@ class Starts(msgspec.Struct, frozen=True):
 
     root: Path
     own: str
+
+    def digest(self) -> str:
+        """The SHA-256 of the drawn pictures' weights: rows of others are no rows of these."""
+        path = builtin_file(MODEL) if self.own == NAME else Path(self.own)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
 
     def flags(self, start: str) -> list[object]:
         """What tells edgetl's commands to begin there."""
@@ -154,56 +161,24 @@ def _shown(mean: float, half: float) -> str:
     return f"{mean:.1f}" if np.isnan(half) else f"{mean:.1f} ± {half:.1f}"
 
 
-def plot(rows: list[Row], path: Path) -> None:
-    """Draws balanced accuracy over pictures a class: a column for each set, a row for each way."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    found = gathered(rows)
-    ways, sets = (list(dict.fromkeys(key[n] for key in found)) for n in (0, 1))
-    figure, axes = pyplot.subplots(
-        len(ways), len(sets), squeeze=False, figsize=(3.4 * len(sets), 2.8 * len(ways) + 0.4), layout="constrained"
-    )
-    for (i, way), (j, data) in ((a, b) for a in enumerate(ways) for b in enumerate(sets)):
-        axis = axes[i][j]
-        for start in STARTS:
-            counts = [c for c in COUNTS if (way, data, c, start) in found]
-            points = [spread(found[way, data, c, start]) for c in counts]
-            axis.errorbar(
-                counts, [p[0] for p in points], yerr=[p[1] for p in points], marker="o", capsize=3, label=start
-            )
-        axis.set_title(f"{data}, {way}", fontsize=9)
-        axis.grid(alpha=0.3)
-        axis.set_xlabel("pictures a class")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=len(STARTS), fontsize=9)
-    axes[0][0].set_ylabel("balanced accuracy, %")
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+def measure(case: Case, starts: Starts, out: Path, imgsz: int) -> list[Row]:
+    """The rows that come of one case."""
+    return probed(case, starts, imgsz) if case.way == "probe" else [finetuned(case, starts, out, imgsz)]
 
 
 def main() -> None:
     """Measures what is asked for."""
     asked = _arguments()
-    out, root = asked.out, data_root()
-    kept = out / "pretraining_worth.json"
-    rows = (
-        msgspec.json.decode(json.dumps(json.loads(kept.read_text())["rows"]), type=list[Row]) if kept.exists() else []
-    )
-    starts = Starts(root, asked.own)
+    out, starts = asked.out, Starts(data_root(), asked.own)
+    kept, plan = KeptRows(out / "pretraining_worth.json", Row, table), {"imgsz": asked.imgsz, "drawn": starts.digest()}
+    if kept.rows and plan != {name: kept.told.get(name) for name in plan}:
+        raise UsageError(f"{kept.record} holds rows of other weights or another size; choose another OUT")
+    kept.told |= plan
     for case in cases(asked.ways, asked.sets, asked.counts, asked.seeds, asked.starts):
-        if case in {row.case for row in rows}:
-            continue
-        found = (
-            probed(case, starts, asked.imgsz) if case.way == "probe" else [finetuned(case, starts, out, asked.imgsz)]
-        )
-        rows += [row for row in found if row.case.count in asked.counts]
-        result = {"machine": machine(), "imgsz": asked.imgsz, "own": asked.own, "rows": msgspec.to_builtins(rows)}
-        write_file(kept, json.dumps(result, indent=1) + "\n")
-        write_file(out / "pretraining_worth.md", table(rows))
-        plot(rows, out / "pretraining_worth.png")
-    print(table(rows))
+        if case not in {row.case for row in kept.rows}:
+            with kept.timed() as rows:
+                rows += [row for row in measure(case, starts, out, asked.imgsz) if row.case.count in asked.counts]
+    print(json.dumps(kept.account()))
 
 
 def _arguments() -> argparse.Namespace:

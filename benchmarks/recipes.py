@@ -12,19 +12,16 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 import msgspec
 
 from edgetl.benchmarks.commands_of import data_root, run_edgetl
 from edgetl.benchmarks.int8_verdicts import WEIGHTS
-from edgetl.benchmarks.machine import machine
+from edgetl.benchmarks.kept_rows import KeptRows
 from edgetl.benchmarks.real_pictures import SETS
-from edgetl.runtime.files import write_file
 
 AUTO, BY_HAND = "auto", ("probe", "blocks", "finetune")
 
@@ -108,19 +105,13 @@ def _shown(values: Sequence[float]) -> str:
 def main() -> None:
     """Measures what is asked for."""
     asked = _arguments()
-    root, kept = data_root(), asked.out / "recipes.json"
-    account: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {"rows": [], "seconds": 0.0}
-    rows = msgspec.convert(account["rows"], list[Row])
+    root, kept = data_root(), KeptRows(asked.out / "recipes.json", Row, table)
+    kept.told["imgsz"] = asked.imgsz
     for case in cases(asked.sets, asked.models, asked.recipes, asked.seeds):
-        if case in {row.case for row in rows}:
-            continue
-        began = time.monotonic()
-        rows.append(same_run(case, rows) or measure(case, root, asked.out, asked.imgsz))
-        seconds = round(account["seconds"] + time.monotonic() - began, 1)
-        account = {"machine": machine(), "imgsz": asked.imgsz, "rows": msgspec.to_builtins(rows), "seconds": seconds}
-        write_file(kept, json.dumps(account, indent=1) + "\n")
-        write_file(asked.out / "recipes.md", table(rows))
-    print(json.dumps(account))
+        if case not in {row.case for row in kept.rows}:
+            with kept.timed() as rows:
+                rows.append(same_run(case, rows) or measure(case, root, asked.out, asked.imgsz))
+    print(json.dumps(kept.account()))
 
 
 def _arguments() -> argparse.Namespace:

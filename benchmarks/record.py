@@ -75,6 +75,7 @@ PIECES = (
     Piece("imagenet", "edgetl.benchmarks.imagenet_agreement {work}/imagenet", short=False, rows="imagenet/imagenet_agreement.json"),
     Piece("recipes", "edgetl.benchmarks.recipes {work}/recipes", short=False, rows="recipes/recipes.json"),
     Piece("pretraining-trials", "edgetl.benchmarks.pretraining_trials {work}/trials", short=False, rows="trials/pretraining_trials.json"),
+    Piece("pretraining-worth", "edgetl.benchmarks.pretraining_worth {work}/worth", short=False, rows="worth/pretraining_worth.json"),
     Piece("export-peers", "edgetl.benchmarks.export_peers {work}/peers --rounds 2 -- --rung equalized --max-drop 100 --max-recall-loss 100"
           " --max-flips 100 --max-gain-error 1000", short=False),
     Piece("training-peers", "edgetl.benchmarks.training_peers {work}/peers --imgsz 96 --rounds 2", short=False),

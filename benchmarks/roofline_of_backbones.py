@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from click import echo
 
 from edgetl.benchmarks.backbones import trained
 from edgetl.benchmarks.commands_of import OPEN_GATE, run_edgetl
-from edgetl.benchmarks.machine import machine
+from edgetl.benchmarks.kept_rows import KeptRows
 from edgetl.benchmarks.roofline.ceiling import Machine
 from edgetl.benchmarks.roofline.profile import by_kind, profile
 from edgetl.benchmarks.stages import frames_of
@@ -26,7 +25,6 @@ from edgetl.benchmarks.sweep import Candidate, Row, row_of, with_ceilings
 from edgetl.benchmarks.timing import Effort
 from edgetl.errors import EdgetlError
 from edgetl.runtime.bundle import Bundle, open_bundle
-from edgetl.runtime.files import write_file
 from edgetl.runtime.interpreters import available
 from edgetl.runtime.interpreters.registry import format_of
 from edgetl.runtime.sim import write_dataset
@@ -64,6 +62,15 @@ def timed_rows(bundle: Bundle, here: Machine) -> list[Row]:
     return with_ceilings(bundle, [row_of(bundle, one, frames, EFFORT, here)[0] for one in wanted], here)
 
 
+def rows_of(name: str, out: Path, here: Machine) -> list[dict[str, Any]]:
+    """One backbone in every interpreter, or what stopped it."""
+    try:
+        with open_bundle(exported(name, out)) as bundle:
+            return [{"backbone": name, **msgspec.to_builtins(row)} for row in timed_rows(bundle, here)]
+    except EdgetlError as error:
+        return [{"backbone": name, "error": str(error)}]
+
+
 def explained(bundle: Bundle, row: dict[str, Any], here: Machine) -> list[dict[str, Any]]:
     """Where the time of a bundle's int8 TFLite file goes, by kind of operator."""
     record = bundle.model("tflite", "int8")
@@ -71,6 +78,11 @@ def explained(bundle: Bundle, row: dict[str, Any], here: Machine) -> list[dict[s
     times = profile(bundle.read(record.path), record.path, here.peaks[0], row["ceiling"]["copy_gb_s"])
     kinds: list[dict[str, Any]] = msgspec.to_builtins(by_kind(times))
     return kinds
+
+
+def peaks(here: Machine, told: dict[str, Any]) -> Any:
+    """The machine's peaks as far as they were looked at, or else those of an earlier go."""
+    return msgspec.to_builtins(here.peaks) or told.get("peaks", [])
 
 
 def worst(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -83,31 +95,21 @@ def main() -> None:
     """Measures the named backbones, or all, and explains the worst."""
     out, names = Path(sys.argv[1]), sys.argv[2:] or list(BACKBONES)
     out.mkdir(parents=True, exist_ok=True)
-    record, here = out / "roofline.json", Machine(0.2)
+    kept, here = KeptRows(out / "roofline.json", dict[str, Any]), Machine(0.2)
+    kept.told["imgsz"] = IMGSZ
     draw(out / "data")
-    known: dict[str, Any] = json.loads(record.read_text()) if record.is_file() else {}
-    rows: list[dict[str, Any]] = [row for row in known.get("rows", []) if "error" not in row]
-    began = time.monotonic() - known.get("seconds", 0.0)
-
-    def written(**more: object) -> None:
-        peaks = msgspec.to_builtins(here.peaks) or known.get("peaks", [])
-        found = {"machine": machine(), "imgsz": IMGSZ, "rows": rows, "peaks": peaks, **more}
-        write_file(record, json.dumps({**found, "seconds": round(time.monotonic() - began, 1)}, indent=1) + "\n")
-
-    for name in [name for name in names if name not in {row["backbone"] for row in rows}]:
-        try:
-            with open_bundle(exported(name, out)) as bundle:
-                rows += [{"backbone": name, **msgspec.to_builtins(row)} for row in timed_rows(bundle, here)]
-        except EdgetlError as error:
-            rows.append({"backbone": name, "error": str(error)})
-        written()
-        echo(json.dumps(rows[-1]))
-    reasons = {}
-    for row in worst(rows):
-        with open_bundle(exported(row["backbone"], out)) as bundle:
-            here.look(None, 1)
-            reasons[row["backbone"]] = explained(bundle, row, here)
-    written(explained=reasons)
+    for name in [name for name in names if name not in {row["backbone"] for row in kept.rows}]:
+        with kept.timed() as rows:
+            rows += rows_of(name, out, here)
+            kept.told["peaks"] = peaks(here, kept.told)
+        echo(json.dumps(kept.rows[-1]))
+    with kept.timed():
+        reasons = {}
+        for row in worst(kept.rows):
+            with open_bundle(exported(row["backbone"], out)) as bundle:
+                here.look(None, 1)
+                reasons[row["backbone"]] = explained(bundle, row, here)
+        kept.told |= {"explained": reasons, "peaks": peaks(here, kept.told)}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import io
+import itertools
 from typing import Any
+
+import msgspec
+
+from edgetl.benchmarks.pretraining_worth import COUNTS, STARTS, gathered, spread
+from edgetl.benchmarks.pretraining_worth import Row as WorthRow
 
 HEADROOM = 1.1  # above the highest point, so that its mark is whole
 _COLOURS = {"litert": "#2a6f97", "onnxruntime": "#b5483a", "tflite-runtime": "#2a7f4f"}
@@ -49,14 +55,38 @@ def growth_plot(found: Any) -> bytes:
     return _png(figure)
 
 
-def _figure(panels: int, height: float) -> tuple[Any, Any]:
+def worth_plot(found: Any) -> bytes:
+    """Balanced accuracy over pictures a class, with intervals: a column for each set, a row for each way."""
+    of = gathered(msgspec.convert(found["rows"], list[WorthRow]))
+    ways, sets = (list(dict.fromkeys(key[n] for key in of)) for n in (0, 1))
+    figure, panels = _panels(len(ways), len(sets), (3.4 * len(sets), 2.8 * len(ways) + 0.4))
+    for panel, (way, data) in zip(panels, itertools.product(ways, sets), strict=True):
+        for start in STARTS:
+            counts = [count for count in COUNTS if (way, data, count, start) in of]
+            points = [spread(of[way, data, count, start]) for count in counts]
+            means, halves = [mean for mean, _ in points], [half for _, half in points]
+            panel.errorbar([COUNTS.index(c) for c in counts], means, yerr=halves, marker="o", capsize=3, label=start)
+        panel.set_title(f"{data}, {way}", fontsize=9)
+        panel.set_xticks(range(len(COUNTS)), COUNTS)
+        panel.grid(alpha=0.3)
+        panel.set_xlabel("pictures a class")
+    panels[0].set_ylabel("balanced accuracy, %")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(STARTS), fontsize=9)
+    return _png(figure)
+
+
+def _panels(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(panels, 1, figsize=(8.0, height), constrained_layout=True, squeeze=False)
-    return figure, axes[:, 0]
+    figure, axes = pyplot.subplots(rows, columns, figsize=size, constrained_layout=True, squeeze=False)
+    return figure, list(axes.ravel())
+
+
+def _figure(panels: int, height: float) -> tuple[Any, list[Any]]:
+    return _panels(panels, 1, (8.0, height))
 
 
 def _png(figure: Any) -> bytes:

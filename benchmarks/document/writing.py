@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgetl.benchmarks.document import peers, tables
-from edgetl.benchmarks.document.plots import growth_plot, roofline_plot
+from edgetl.benchmarks.document.plots import growth_plot, roofline_plot, worth_plot
 from edgetl.benchmarks.record import RESUMED, Result
 from edgetl.runtime.files import write_file
 
@@ -42,13 +42,14 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "imagenet": ("A thousand classes on each rung", tables.imagenet),
     "recipes": ("`auto` beside recipes by hand", tables.recipes),
     "pretraining-trials": ("Ways to pretrain", tables.pretraining_trials),
+    "pretraining-worth": ("What weights to begin with are worth", tables.pretraining_worth),
     "export-peers": ("An export beside other programs", peers.export_peers),
     "training-peers": ("Training beside other programs", peers.training_peers),
     "one-class-peers": ("Learning good parts beside other programs", peers.one_class_peers),
 }
 PLOTS: dict[str, Callable[[Any], bytes]] = {
     "roofline": roofline_plot, "backbones": roofline_plot, "growth-line": growth_plot, "growth-training": growth_plot,
-    "growth-long": growth_plot,
+    "growth-long": growth_plot, "pretraining-worth": worth_plot,
 }  # fmt: skip
 
 

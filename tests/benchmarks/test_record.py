@@ -60,6 +60,10 @@ FOUND: dict[str, Any] = {
     "pretraining-trials": {"steps": 800, "pictures": 12000, "rows": [
         {"name": "random net", "found": {"screws": 60.0, "trashnet": 30.0}, "seconds": 0.0, "losses": {}},
         {"name": "no marks", "found": {"screws": 80.0, "trashnet": 41.0}, "seconds": 300.0, "losses": {"formula": 6.1}}]},
+    "pretraining-worth": {"imgsz": 96, "drawn": "b5c5042c8852b0f9", "rows": [
+        {"case": {"way": way, "data": "screws", "count": count, "start": start, "seed": seed}, "balanced_accuracy": value + 2 * seed}
+        for way in ("probe", "finetune") for count in ("10", "all") for start, value in (("nothing", 50.0), ("drawn", 70.0), ("ImageNet", 90.0))
+        for seed in (0, 1)]},
     "export-peers": {"model": "mobilenet_v2", "imgsz": 224, "classes": 6, "flags": ["--rung", "mse"], "pictures": {"calibration": 81, "test": 240}, "rows": {
         "edgetl export": {"median": {"seconds": 61.0, "peak_mb": 1900.0, "file_bytes": 2.6e6, "float": 83.1, "int8": 83.0}},
         "onnx2tf -oiqt": {"failed": "onnx2tf ended with exit code 1"},
@@ -111,6 +115,9 @@ def test_document_says_what_the_results_say(tmp_path: Path) -> None:
         "| trashnet | mobilenet_v2 | 1 | 84.0 | 82.0 | +2.0 | +2.0 |",
         "| way | screws | trashnet | mean | minutes |",
         "| no marks | 80.0 | 41.0 | 60.5 | 5 |",
+        "are weights of `edgetl pretrain` with the SHA-256 b5c5042c8852…",
+        "| finetune | screws | all | 51.0 ± 12.7 | 71.0 ± 12.7 | 91.0 ± 12.7 | 50 % |",
+        "![What weights to begin with are worth](images/benchmarks/pretraining-worth.png)",
         "MobileNetV2 with 6 classes at 224 px, 81 calibration pictures; accuracy on 240 test pictures.",
         "both int8 files; it was told `--rung mse`.",
         "| edgetl export | 61 | 1900 | 2.60 | 83.10 | 83.00 |",
