@@ -14,6 +14,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from importlib.resources import files
 from pathlib import Path
 
 import msgspec
@@ -23,9 +24,9 @@ from edgetl.benchmarks.commands_of import data_root, run_edgetl
 from edgetl.benchmarks.kept_rows import KeptRows
 from edgetl.benchmarks.real_pictures import SETS
 from edgetl.errors import UsageError
-from edgetl.trainer.builtin import NAME, builtin_file
 
 MODEL, IMAGENET = "mobilenet_v2_050", "weights/mobilenet_v2_050_features.pth"
+BUILTIN = "mobilenetv2_050.safetensors"  # among the trainer's package data
 IMAGENET_WANTS = "inception"  # that file was trained on pixels from −1 to 1, and does not say so
 # Weights that know no photograph have more to learn, in their first layers too; found on a draw that is not
 # among the seeds, by the test pictures.
@@ -85,7 +86,7 @@ class Starts(msgspec.Struct, frozen=True):
 
     def digest(self) -> str:
         """The SHA-256 of the drawn pictures' weights: rows of others are no rows of these."""
-        path = builtin_file(MODEL) if self.own == NAME else Path(self.own)
+        path = files("edgetl.trainer.builtin") / BUILTIN if self.own == "builtin" else Path(self.own)
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
     def flags(self, start: str) -> list[object]:
