@@ -1,10 +1,10 @@
 """What `auto` is worth beside recipes chosen by hand: `python -m edgetl.benchmarks.recipes OUT [--models …] [--sets …] [--seeds 5]`.
 
-For each public set, model and seed: `edgetl train` with each recipe on the public weights at 224 px, judged on the set's test
-folder. The seed draws the splits and the order. Where `auto` took a recipe and asked no more of it than somebody who names it
-(a margin of 0), both are one run, since a seed gives the same run again; it is trained once. Rows are kept one by one, so that
-a run that is cut short goes on where it stopped; the table (means with the spread over the seeds, and how far `auto` lies from
-the best recipe by hand) is written anew after each.
+For each public set (or one derived from them, where it is named), model and seed: `edgetl train` with each recipe on the public
+weights at 224 px, judged on the set's test folder. The seed draws the splits and the order. Where `auto` took a recipe and
+asked no more of it than somebody who names it (a margin of 0), both are one run, since a seed gives the same run again; it is
+trained once. Rows are kept one by one, so that a run that is cut short goes on where it stopped; the table (means with the
+spread over the seeds, and how far `auto` lies from the best recipe by hand) is written anew after each.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from statistics import fmean, stdev
 import msgspec
 
 from edgetl.benchmarks.commands_of import data_root, run_edgetl
+from edgetl.benchmarks.derived_sets import DERIVED, write_derived
 from edgetl.benchmarks.int8_verdicts import WEIGHTS
 from edgetl.benchmarks.kept_rows import KeptRows
 from edgetl.benchmarks.real_pictures import SETS
@@ -56,12 +57,20 @@ def cases(sets: Sequence[str], models: Sequence[str], recipes: Sequence[str], se
 
 def measure(case: Case, root: Path, out: Path, imgsz: int) -> Row:
     """Trains and evaluates one case."""
-    data, run = root / SETS[case.data], out / "run"
+    data, run = data_of(case, root, out), out / "run"
     shutil.rmtree(run, ignore_errors=True)
     _, cost = run_edgetl("train", "--data", data, "--model", case.model, "--weights", root / WEIGHTS[case.model],
                          "--recipe", case.recipe, "--imgsz", imgsz, "--seed", case.seed, "--out", run)  # fmt: skip
     evaluation, _ = run_edgetl("evaluate", run, "--data", data, "--split", "test")
     return Row(case, round(100 * evaluation["balanced_accuracy"], 2), cost.seconds, *taken(run))
+
+
+def data_of(case: Case, root: Path, out: Path) -> Path:
+    """The folder of a case's set; one that is derived from others is written first, with the pictures that the seed chooses."""
+    if case.data in SETS:
+        return root / SETS[case.data]
+    (out / "sets").mkdir(parents=True, exist_ok=True)
+    return write_derived(case.data, root, out / "sets" / f"{case.data}-{case.seed}", case.seed)
 
 
 def taken(run: Path) -> tuple[str, float]:
@@ -118,7 +127,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--models", nargs="+", default=list(WEIGHTS), choices=list(WEIGHTS))
-    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=[*SETS, *DERIVED])
     parser.add_argument("--recipes", nargs="+", default=[AUTO, *BY_HAND], choices=[AUTO, *BY_HAND])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--imgsz", type=int, default=224)

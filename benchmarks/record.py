@@ -22,6 +22,7 @@ from typing import Any
 import click
 import msgspec
 
+from edgetl.benchmarks.derived_sets import DERIVED
 from edgetl.benchmarks.machine import machine
 from edgetl.errors import EdgetlError, UsageError
 from edgetl.runtime.files import write_file
@@ -74,6 +75,8 @@ PIECES = (
     Piece("int8-backbones", "edgetl.benchmarks.backbones {work}/hard", short=False, rows="hard/backbones.json"),
     Piece("imagenet", "edgetl.benchmarks.imagenet_agreement {work}/imagenet", short=False, rows="imagenet/imagenet_agreement.json"),
     Piece("recipes", "edgetl.benchmarks.recipes {work}/recipes", short=False, rows="recipes/recipes.json"),
+    Piece("recipes-elsewhere", f"edgetl.benchmarks.recipes {{work}}/elsewhere --sets {' '.join(DERIVED)} --models mobilenet_v2 --imgsz 128 --seeds 3",
+          short=False, rows="elsewhere/recipes.json"),
     Piece("pretraining-trials", "edgetl.benchmarks.pretraining_trials {work}/trials", short=False, rows="trials/pretraining_trials.json"),
     Piece("pretraining-worth", "edgetl.benchmarks.pretraining_worth {work}/worth", short=False, rows="worth/pretraining_worth.json"),
     Piece("export-peers", "edgetl.benchmarks.export_peers {work}/peers --rounds 2 -- --rung equalized --max-drop 100 --max-recall-loss 100"

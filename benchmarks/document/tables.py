@@ -273,6 +273,12 @@ def recipes(found: Any) -> list[str]:
     return [told, "", *recipe_rows(msgspec.convert(found["rows"], list[RecipeRow])).splitlines()]
 
 
+def recipes_elsewhere(found: Any) -> list[str]:
+    """The same on sets that were derived from the public ones."""
+    told = "Sets that are harder than the public ones, made of them and of the drawn part by rule (benchmarks/derived_sets.py)."
+    return [told, "", *recipes(found)]
+
+
 def pretraining_trials(found: Any) -> list[str]:
     """Ways to pretrain at small scale, by a head on the frozen features."""
     told = (

@@ -41,6 +41,7 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "int8-backbones": ("The hard backbones on each rung", tables.int8_backbones),
     "imagenet": ("A thousand classes on each rung", tables.imagenet),
     "recipes": ("`auto` beside recipes by hand", tables.recipes),
+    "recipes-elsewhere": ("`auto` on harder sets", tables.recipes_elsewhere),
     "pretraining-trials": ("Ways to pretrain", tables.pretraining_trials),
     "pretraining-worth": ("What weights to begin with are worth", tables.pretraining_worth),
     "export-peers": ("An export beside other programs", peers.export_peers),

@@ -57,6 +57,9 @@ FOUND: dict[str, Any] = {
     "recipes": {"imgsz": 224, "rows": [
         {"case": {"data": "trashnet", "model": "mobilenet_v2", "recipe": recipe, "seed": 0}, "balanced_accuracy": value, "seconds": 300.0,
          "taken": "finetune", "margin": 0.0} for recipe, value in (("auto", 84.0), ("probe", 82.0))]},
+    "recipes-elsewhere": {"imgsz": 128, "rows": [
+        {"case": {"data": "screws-12", "model": "mobilenet_v2", "recipe": recipe, "seed": 0}, "balanced_accuracy": value, "seconds": 30.0,
+         "taken": "probe", "margin": 0.0} for recipe, value in (("auto", 99.0), ("probe", 98.0))]},
     "pretraining-trials": {"steps": 800, "pictures": 12000, "rows": [
         {"name": "random net", "found": {"screws": 60.0, "trashnet": 30.0}, "seconds": 0.0, "losses": {}},
         {"name": "no marks", "found": {"screws": 80.0, "trashnet": 41.0}, "seconds": 300.0, "losses": {"formula": 6.1}}]},
@@ -113,6 +116,7 @@ def test_document_says_what_the_results_say(tmp_path: Path) -> None:
         "| resnet18 | mse | model/int8.onnx | 90.00 | 89.50 | +0.50 | 98.00 | 11.00 (44.00) | 3.00 (6.00) | 61 |",
         "| mse | model/int8.onnx | 91.4 | 88.2 to 93.8 | photos 93.1 of 144 | 0.9877 | 90 |",
         "| trashnet | mobilenet_v2 | 1 | 84.0 | 82.0 | +2.0 | +2.0 |",
+        "| screws-12 | mobilenet_v2 | 1 | 99.0 | 98.0 | +1.0 | +1.0 |",
         "| way | screws | trashnet | mean | minutes |",
         "| no marks | 80.0 | 41.0 | 60.5 | 5 |",
         "are weights of `edgetl pretrain` with the SHA-256 b5c5042c8852…",

@@ -1,0 +1,93 @@
+"""Sets that are harder than the public ones, made of them and of the drawn part by rule: few pictures, some classes with far fewer
+than others, grey, small, large. Nothing is tuned to them; they show whether what was found on the public sets holds elsewhere.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import cv2
+import msgspec
+
+from edgetl.benchmarks.real_pictures import SETS
+from edgetl.errors import EdgetlError
+from edgetl.runtime.dataset import pictures_below
+from edgetl.runtime.files import write_file
+from edgetl.runtime.picture import read_picture
+from edgetl.runtime.preprocess import Image
+from edgetl.runtime.sim import write_dataset
+
+DRAWN = "drawn part"
+
+
+class Derived(msgspec.Struct, frozen=True):
+    """`source`: a public set, or the drawn part. `counts`: training pictures of each class, by name; the last one counts for all
+    that follow. `grey`: without colour. `side`: of the longer side in pixels, where not as it is."""
+
+    source: str
+    counts: tuple[int, ...]
+    grey: bool = False
+    side: int | None = None
+
+
+DERIVED = {
+    "trashnet-grey-60": Derived("trashnet", (40,), grey=True, side=60),
+    "trashnet-lopsided": Derived("trashnet", (90, 20, 15, 12, 15, 20)),
+    "extrusion-lopsided": Derived("extrusion", (300, 15)),
+    "screws-12": Derived("screws", (12,)),
+    "drawn-3000-lopsided": Derived(DRAWN, (150, 12), side=3000),
+}
+TEST_PER_CLASS, ASPECT = 25, 0.75  # of the drawn part
+
+
+def write_derived(name: str, root: Path, out: Path, seed: int = 0) -> Path:
+    """Writes a set with its train and test folders into `out`, where it is not there yet; the seed chooses the training pictures.
+    `root`: the folder of the public sets. Returns `out`. Raises DatasetError, PictureError, EdgetlError."""
+    if out.is_dir():
+        return out
+    how, part = DERIVED[name], out.with_name(out.name + ".part")
+    if how.source == DRAWN:
+        side, largest = how.side or 640, max(how.counts)
+        drawn = out.with_name(out.name + ".drawn")
+        share = largest / (largest + TEST_PER_CLASS)
+        write_dataset(drawn, seed=seed, pictures_per_class=largest + TEST_PER_CLASS, width=side, height=round(ASPECT * side),
+                      splits={"train": share, "test": 1 - share})  # fmt: skip
+        _choose(drawn, part, how, seed)
+    else:
+        _choose(root / SETS[how.source], part, how, seed)
+    return part.rename(out)
+
+
+def _choose(source: Path, target: Path, how: Derived, seed: int) -> None:
+    """All test pictures of a set and the training pictures that are wanted, each as it shall be."""
+    for split in ("train", "test"):
+        classes = sorted(folder.name for folder in (source / split).iterdir() if folder.is_dir())
+        for number, label in enumerate(classes):
+            folder = source / split / label
+            paths = sorted(folder / picture.path for picture in pictures_below(folder)[0])
+            if split == "train":
+                count = how.counts[min(number, len(how.counts) - 1)]
+                paths = random.Random(f"{seed} {label}").sample(paths, min(count, len(paths)))
+            for path in paths:
+                _lay(path, target / split / label, how)
+
+
+def _lay(path: Path, folder: Path, how: Derived) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if not how.grey and (how.side is None or how.source == DRAWN):
+        (folder / path.name).symlink_to(path.resolve())
+        return
+    good, data = cv2.imencode(".png", changed(read_picture(path), how))
+    if not good:
+        raise EdgetlError(f"{path}: OpenCV could not write it anew")
+    write_file(folder / f"{path.stem}.png", data.tobytes())
+
+
+def changed(picture: Image, how: Derived) -> Image:
+    """A picture (H×W×3 BGR) as the set shows it (h×w×3, or h×w where it is grey)."""
+    if how.side is not None:
+        scale = how.side / max(picture.shape[:2])
+        size = (max(1, round(scale * picture.shape[1])), max(1, round(scale * picture.shape[0])))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) if how.grey else picture
