@@ -26,10 +26,12 @@ RANDOM, USUAL = "random net", "as it is"
 # Each with what differs from the small setting.
 TRIALS: dict[str, tuple[object, ...]] = {
     USUAL: (),
+    "descriptors alone": ("--heads", "descriptor"),
+    "descriptors and marks": ("--heads", "mark,descriptor"),
     "formulas alone": ("--heads", "formula"),
     "no descriptors": ("--heads", "formula,palette,outline,mark"),
     "no marks": ("--heads", "formula,palette,outline,descriptor"),
-    "no palettes": ("--heads", "formula,outline,mark,descriptor"),
+    "no formulas": ("--heads", "palette,outline,mark,descriptor"),
     "128 formulas": ("--formulas", 128),
     "2048 formulas": ("--formulas", 2048),
     "a third of the rate": ("--lr", 1e-3),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--steps", type=int, help="Updates of the weights.")
 @click.option("--batch", type=int, help="Pictures an update.")
 @click.option("--lr", "learning_rate", type=float, help="Highest learning rate.")
-@click.option("--heads", help="What is asked of each picture: formula, and any of palette,outline,mark,descriptor.")
+@click.option("--heads", help="What is asked of each picture: any of formula,palette,outline,mark,descriptor.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON line.")
 def pretrain(

@@ -201,7 +201,7 @@ def test_every_head_learns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--heads", "palette"), "--heads"),
+        (("--heads", "colour"), "--heads"),
         (("--steps", "0"), "--steps"),
         (("--imgsz", "8"), "--imgsz"),
         (("--pictures", "3"), "--pictures"),
