@@ -40,7 +40,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         _require(32 <= self.imgsz <= 512, f"--imgsz {self.imgsz} must be from 32 to 512 px")
         _require(self.early_imgsz >= 32, f"--early-imgsz {self.early_imgsz} must be at least 32 px")
         _require(self.formulas > 1, "--formulas must be at least 2")
-        _require(0 < len(self.heads) and set(self.heads) <= set(ASKED), f"--heads takes any of {', '.join(ASKED)}")
+        _require(len(self.heads) > 0 and set(self.heads) <= set(ASKED), f"--heads takes any of {', '.join(ASKED)}")
 
     def rate(self, step: int) -> float:
         """The learning rate at a step: it rises, stays, and falls to nothing in the last part.
