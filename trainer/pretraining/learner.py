@@ -24,8 +24,8 @@ WHERE = "where"
 MAPS = 4  # feature maps, of which the last is the net's own; the one before is at a sixteenth of the size
 ASKED_EARLY = ("formula", "palette")
 WEIGHTS = {
-    "formula": 1.0,
-    "palette": 0.3,
+    "formula": 0.2,  # more of it takes from the descriptors, which teach sooner
+    "palette": 0.2,
     "outline": 0.3,
     "mark": 0.5,
     WHERE: 1.0,

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -196,6 +201,36 @@ def test_every_head_learns(tmp_path: Path) -> None:
     with torch.no_grad():
         losses = losses_of(state.learner(pixels_of(pixels)), labels, where)
     assert all(losses[name] < 0.85 * chance[name] for name in chance), losses
+
+
+def test_an_ended_pretraining_takes_its_pictures_away(tmp_path: Path) -> None:
+    words = [
+        "pretrain",
+        "--out",
+        tmp_path / "x.safetensors",
+        "--model",
+        "resnet_tiny",
+        "--pictures",
+        64,
+        "--imgsz",
+        32,
+        "--batch",
+        16,
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgetl", *map(str, words)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not list(tmp_path.glob("edgetl-pictures-*/*.bin")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert not list(tmp_path.glob("edgetl-pictures-*"))
 
 
 @pytest.mark.parametrize(
