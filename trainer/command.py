@@ -108,9 +108,10 @@ def _converted(values: dict[str, Any]) -> Settings:
 )
 @click.option(
     "--layer-ratio",
-    default=20.0,
-    show_default=True,
-    help="How many times smaller the first layers' rate is than the head's; between them it falls by equal factors.",
+    type=float,
+    default=None,
+    help="How many times smaller the first layers' rate is than the head's; between them it falls by equal factors.  "
+    "[default: 20, for weights from drawn pictures 3]",
 )
 @click.option(
     "--layer-decay", type=float, default=None, help="Instead: the rate of each layer relative to the next one's."

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from edgetl.trainer.network import Network
+from edgetl.trainer.recipe import LAYER_RATIO
 from edgetl.trainer.settings import Settings
 
 _ORDER = 0.5  # any rate below 1 tells timm's layers apart
@@ -71,7 +72,8 @@ def _decay(settings: Settings, count: int) -> float:
         return 1.0
     if settings.layer_decay is not None:
         return settings.layer_decay
-    return float(settings.layer_ratio ** (-1 / (count - 1)))
+    ratio = LAYER_RATIO if settings.layer_ratio is None else settings.layer_ratio
+    return float(ratio ** (-1 / (count - 1)))
 
 
 def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:

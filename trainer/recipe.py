@@ -46,16 +46,21 @@ class Budget(msgspec.Struct, frozen=True):
 
 
 TRANSFER = Budget(160, (9, 20), 0.4)  # on two public sets more gave no better net
+FROM_DRAWN = Budget(1000, (20, 60), 1.0)  # such weights have more to learn, and late
 FROM_NOTHING = Budget(1500, (40, 150), 0.3)
+# How many times smaller the rate of the first layers is than the head's: weights of photographs know in their first layers what
+# every picture needs; those of drawn pictures not as well.
+LAYER_RATIO, DRAWN_LAYER_RATIO = 20.0, 3.0
 
 
 class Facts(msgspec.Struct, frozen=True):
     """A data set as the decision sees it. `counts`: training pictures of each class. `separation`: how far linear heads on
     frozen features get from chance (0) to perfect (1), judged on pictures they did not see; None where there are no
-    pretrained features."""
+    pretrained features. `drawn`: whether the weights know drawn pictures alone."""
 
     counts: tuple[int, ...]
     separation: float | None
+    drawn: bool = False
 
     @property
     def fewest(self) -> int:
@@ -84,6 +89,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     epochs: int
     patience: int
+    layer_ratio: float
     unfreeze: float
     margin: float
     balance: Literal["weights", "sampling"]
@@ -94,7 +100,10 @@ def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
     """The recipe that was asked for, or for `auto` the one that suits; and what goes with it."""
     recipe, reasons = (asked, ("as asked",)) if asked != "auto" else _suited(facts)
     scratch = recipe == "scratch"
-    epochs, patience = (FROM_NOTHING if scratch else TRANSFER).of(sum(facts.counts), batch)
+    transfer = FROM_DRAWN if facts.drawn else TRANSFER
+    epochs, patience = (FROM_NOTHING if scratch else transfer).of(sum(facts.counts), batch)
+    if facts.drawn and recipe in ("blocks", "finetune"):
+        reasons += ("the weights know drawn pictures alone: it takes longer, and early layers learn more",)
     if facts.lopsided and recipe != "probe":
         reasons += (
             f"the largest class has {max(facts.counts)} pictures, the smallest {facts.fewest}: classes are drawn alike, and "
@@ -102,6 +111,7 @@ def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
         )
     return Decision(
         recipe=recipe, reasons=reasons, epochs=epochs, patience=patience,
+        layer_ratio=DRAWN_LAYER_RATIO if facts.drawn else LAYER_RATIO,
         unfreeze=UNFREEZE if facts.lopsided and not scratch else 0.0,
         margin=_margin(facts) if asked == "auto" and not scratch else 0.0,
         balance="sampling" if facts.lopsided else "weights",

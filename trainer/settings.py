@@ -12,7 +12,7 @@ from edgetl.trainer.recipe import Decision, Recipe
 
 Balance = Literal["auto", "weights", "sampling", "none"]
 Statistics = Literal["auto", "keep", "learn"]  # of batch norm; auto keeps those of pretrained nets on small sets
-_OPEN = ("epochs", "patience", "unfreeze", "margin", "balance", "augmentation")
+_OPEN = ("epochs", "patience", "layer_ratio", "unfreeze", "margin", "balance", "augmentation")
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Preset = Literal["none", "part", "texture", "natural"]  # of augmentation; augment.py says what each means
 Augmentation = Literal["auto", "none", "part", "texture", "natural"]
@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     patience: Annotated[int, msgspec.Meta(ge=1)] | None = None
     batch: int = 32
     learning_rate: float | None = None
-    layer_ratio: float = 20.0
+    layer_ratio: float | None = None
     layer_decay: float | None = None
     weight_decay: float = 0.02
     warmup: _Share = 0.1
@@ -89,7 +89,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                  "--recipe one-class keeps the size at which it remembers; leave --choose-imgsz out")  # fmt: skip
         _require(2 <= self.batch <= 4096, f"--batch {self.batch} must be from 2 to 4096")
         _require(32 <= self.imgsz <= 1024, f"--imgsz {self.imgsz} must be from 32 to 1024 px")
-        _require(1 <= self.layer_ratio <= 1e6, f"--layer-ratio {self.layer_ratio} must be from 1 to a million")
+        _require(
+            self.layer_ratio is None or 1 <= self.layer_ratio <= 1e6,
+            f"--layer-ratio {self.layer_ratio} must be from 1 to a million",
+        )
         _require(self.layer_decay is None or 0 < self.layer_decay <= 1,
                  f"--layer-decay {self.layer_decay} must be above 0 and at most 1")  # fmt: skip
         _require(self.temperature > 0, f"--temperature {self.temperature} must be above 0")

@@ -31,6 +31,7 @@ from edgetl.trainer.selection import EpochRow
 from edgetl.trainer.settings import Settings
 from edgetl.trainer.starting import network_of, record_of
 from edgetl.trainer.teachers import check_same, teacher_of, weigh_teacher
+from edgetl.trainer.weights import know_drawn_pictures_alone
 
 
 def train(settings: Settings, out: Path, *, resume: bool, reporter: Reporter, rank: Rank | None = None) -> RunRecord:
@@ -125,7 +126,8 @@ def _begin(
             run_folder.write_best(out, network)
             run_folder.write_results(out, [EpochRow(0, 0.0, 0.0, head.val_loss, head.val_balanced_accuracy, 0.0, 0.0)])
         apart = _separation(prepared, features, head.penalty) if settings.recipe == "auto" else None
-    decision = decide(_facts(data, apart), settings.recipe, settings.batch)
+    drawn = know_drawn_pictures_alone(settings.weights, record.weights)
+    decision = decide(_facts(data, apart, drawn), settings.recipe, settings.batch)
     weigh_teacher(record, decision.recipe, reporter)
     settings = rank.agreed(settings.decided(decision))
     if rank.first:
@@ -144,9 +146,9 @@ def _separation(prepared: Prepared, features: torch.Tensor, penalty: float) -> f
     return separation(balanced_accuracy(confusion_matrix(truth, guesses, classes)), classes)
 
 
-def _facts(data: TrainingData, apart: float | None) -> Facts:
+def _facts(data: TrainingData, apart: float | None, drawn: bool) -> Facts:
     counts = np.bincount(data.targets[data.rows("train")], minlength=len(data.labels))
-    return Facts(tuple(counts.tolist()), apart)
+    return Facts(tuple(counts.tolist()), apart, drawn)
 
 
 def _finetune(

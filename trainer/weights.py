@@ -25,6 +25,9 @@ from edgetl.trainer.normalization import AUTO, Normalization, normalization_of, 
 from edgetl.trainer.torch_stack import import_timm
 
 State = dict[str, Tensor]
+OF_DRAWN_PICTURES = (
+    "classification of drawn pictures by formula"  # what files of `edgetl pretrain` note as their recipe
+)
 HUB_TIMEOUT_S = 5.0
 MISMATCHES = 4  # layers named in an error
 
@@ -68,14 +71,28 @@ def _builtin(backbone: Backbone) -> Path:
     return builtin.builtin_file(backbone.timm_name)
 
 
+def know_drawn_pictures_alone(weights: str, source: str) -> bool:
+    """Whether weights that `--weights` named, and that came from `source` as load_into says, are of `edgetl pretrain`."""
+    if source.startswith(f"{builtin.NAME}:"):
+        return True
+    path = Path(weights)
+    if path.suffix != ".safetensors" or source != path.name:
+        return False
+    return _metadata(path).get("recipe") == OF_DRAWN_PICTURES
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        return file.metadata() or {}
+
+
 def read_normalization(path: Path) -> Normalization | None:
     """The normalization that a .safetensors file notes in its metadata, if it does. Raises WeightsError."""
     if path.suffix != ".safetensors":
         return None
-    from safetensors import safe_open
-
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata() or {}
+    metadata = _metadata(path)
     try:
         return noted(metadata)
     except ValueError as error:

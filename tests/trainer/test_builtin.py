@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from edgetl.benchmarks.model_comparison.candidate import Candidate, Plan
 from edgetl.benchmarks.model_comparison.command import weights_by_model
@@ -25,6 +25,7 @@ from edgetl.trainer import builtin
 from edgetl.trainer.backbones import describe
 from edgetl.trainer.network import Network
 from edgetl.trainer.normalization import NAMED
+from edgetl.trainer.recipe import DRAWN_LAYER_RATIO, LAYER_RATIO
 from edgetl.trainer.run_folder import read_run
 from edgetl.trainer.weights import load_into
 from tests.cli.calling import call, refused
@@ -70,6 +71,21 @@ def test_training_begins_from_them(small_data: Path, tmp_path: Path) -> None:
     assert run.record.weights == SOURCE
     stem = load_file(FILE)["conv_stem.weight"].float()
     assert torch.equal(run.network().net.state_dict()["conv_stem.weight"], stem)
+
+
+def test_they_are_fine_tuned_as_what_knows_drawn_pictures_alone(small_data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "own.safetensors"
+    shutil.copyfile(FILE, file)
+    other = tmp_path / "other.safetensors"
+    save_file(load_file(FILE), other, metadata={"recipe": "ImageNet"})
+    ratios = []
+    for weights in ("builtin", file, other):
+        run = tmp_path / f"run-{len(ratios)}"
+        answer = call("train", "--model", MODEL, "--weights", weights, "--recipe", "finetune", "--data", small_data, "--imgsz", 32,
+                      "--epochs", 1, "--out", run, "--json")  # fmt: skip
+        assert answer.code == 0, answer.err
+        ratios.append(read_run(run).settings.layer_ratio)
+    assert ratios == [DRAWN_LAYER_RATIO, DRAWN_LAYER_RATIO, LAYER_RATIO]
 
 
 def test_features_are_those_of_the_file(small_data: Path, tmp_path: Path) -> None:

@@ -62,21 +62,46 @@ def test_nobody_must_prove_what_was_asked_for_and_auto_must_where_pictures_are_f
     assert decide(facts(90, None), "auto", 32).margin == 0  # from nothing there is no probe to beat
 
 
+def test_weights_of_drawn_pictures_are_trained_longer_and_deeper_but_not_as_from_nothing() -> None:
+    photographs, drawn = (decide(Facts((25,) * 6, 0.4, known), "finetune", 32) for known in (False, True))
+    assert drawn.epochs > photographs.epochs and drawn.patience == drawn.epochs
+    assert 1 < drawn.layer_ratio < photographs.layer_ratio
+    assert "drawn pictures alone" in drawn.reasons[-1] and photographs.reasons == ("as asked",)
+    assert (
+        decide(Facts((2000,) * 6, 0.4, True), "finetune", 32).epochs <= photographs.epochs
+    )  # many pictures take long enough
+    assert decide(Facts((25,) * 6, None), "scratch", 32).epochs > drawn.epochs
+    assert (
+        decide(Facts((25,) * 6, 0.99, True), "auto", 32).reasons[-1].endswith("nothing is left to learn below the head")
+    )
+
+
 def test_what_was_asked_is_done() -> None:
     decision = decide(facts(6, 0.99), "finetune", 32)
     assert (decision.recipe, decision.reasons) == ("finetune", ("as asked",))
     asked = Settings(data="d", model="m", recipe="finetune", epochs=3, unfreeze=0.0, balance="none", augmentation="texture",
-                     patience=2, margin=0.5)  # fmt: skip
+                     patience=2, margin=0.5, layer_ratio=7.0)  # fmt: skip
     found = asked.decided(decide(Facts((500, 20), 0.9), "finetune", 32))
     assert (found.epochs, found.unfreeze, found.balance, found.augmentation, found.patience, found.margin) == (
         3, 0.0, "none", "texture", 2, 0.5,
     )  # fmt: skip
+    assert found.layer_ratio == 7.0
 
 
 def test_what_was_left_open_is_decided() -> None:
     decision = decide(Facts((500, 20), 0.9), "auto", 32)
     found = Settings(data="d", model="m").decided(decision)
-    for name in ("recipe", "epochs", "patience", "unfreeze", "margin", "balance", "augmentation", "reasons"):
+    for name in (
+        "recipe",
+        "epochs",
+        "patience",
+        "layer_ratio",
+        "unfreeze",
+        "margin",
+        "balance",
+        "augmentation",
+        "reasons",
+    ):
         assert getattr(found, name) == getattr(decision, name) not in (None, "auto")
 
 

@@ -15,6 +15,7 @@ from edgetl.errors import UsageError, WeightsError
 from edgetl.runtime.files import write_file
 from edgetl.trainer.backbones import Backbone
 from edgetl.trainer.pretraining.learner import Learner
+from edgetl.trainer.weights import OF_DRAWN_PICTURES
 
 if TYPE_CHECKING:
     from edgetl.trainer.pretraining.pretraining import Pretraining
@@ -29,7 +30,7 @@ def write(state: Pretraining, out: Path) -> None:
     """Writes the averaged backbone as fp16, and the state. Raises StorageError."""
     network = cast(Learner, state.average.module).network
     facts = {
-        "recipe": "classification of drawn pictures by formula", "plan": msgspec.json.encode(state.plan).decode(),
+        "recipe": OF_DRAWN_PICTURES, "plan": msgspec.json.encode(state.plan).decode(),
         "steps": str(state.at.step), "seconds": f"{state.at.seconds:.0f}", "licence": "Apache-2.0",
         "mean": str(network.backbone.mean), "std": str(network.backbone.std),
     }  # fmt: skip
