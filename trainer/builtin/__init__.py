@@ -13,7 +13,7 @@ from edgetl.errors import WeightsError
 
 NAME = "builtin"  # what --weights calls them
 # Architecture by timm's name: the SHA-256 of its file, NAME.safetensors beside this module.
-_DIGESTS = {"mobilenetv2_050": "b5c5042c8852b0f95b7af49368d56bc3ab691140f7aebfcc0da7e0a041503b27"}
+_DIGESTS = {"mobilenetv2_050": "53e5073cd6a04ab35d4faab93943f8102b6fffb1eda7f2236d89469af54827a5"}
 # As one types them after --model.
 MODELS = ("mobilenet_v2_050",)
 NAMED = f"built-in weights: only {', '.join(MODELS)}"
