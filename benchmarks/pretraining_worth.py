@@ -28,9 +28,6 @@ from edgetl.errors import UsageError
 MODEL, IMAGENET = "mobilenet_v2_050", "weights/mobilenet_v2_050_features.pth"
 BUILTIN = "mobilenetv2_050.safetensors"  # among the trainer's package data
 IMAGENET_WANTS = "inception"  # that file was trained on pixels from −1 to 1, and does not say so
-# Weights that know no photograph have more to learn, in their first layers too; found on a draw that is not
-# among the seeds, by the test pictures.
-LONGER = ["--epochs", 60, "--patience", 60, "--layer-ratio", 3]
 COUNTS = ("10", "25", "50", "all")
 STARTS = ("nothing", "drawn", "ImageNet")
 T_95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}  # Student's t by the number of values
@@ -113,7 +110,6 @@ def finetuned(case: Case, starts: Starts, out: Path, imgsz: int) -> Row:
     choose(starts.root / SETS[case.data], data, case.count, case.seed)
     shutil.rmtree(run, ignore_errors=True)
     how = ["--recipe", "scratch"] if case.start == "nothing" else ["--recipe", "finetune", *starts.flags(case.start)]
-    how += LONGER if case.start == "drawn" else []
     run_edgetl("train", "--data", data, "--model", MODEL, *how, "--imgsz", imgsz, "--seed", case.seed, "--out", run)
     evaluation, _ = run_edgetl("evaluate", run, "--data", data, "--split", "test")
     return Row(case, round(100 * evaluation["balanced_accuracy"], 2))
