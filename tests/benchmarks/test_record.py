@@ -7,7 +7,6 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -167,14 +166,6 @@ def test_measurement_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 COUNTING = Piece("recipes", "tests.benchmarks.counting {work}/rows.json", rows="rows.json")
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Ctrl-C works here as at a terminal; a shell that starts something in the background has it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")

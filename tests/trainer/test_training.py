@@ -223,6 +223,7 @@ def test_resume_with_other_pictures_is_refused(few_pictures: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_keeps_the_best_and_resume_completes(few_pictures: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ["train", "--data", few_pictures, "--model", "mobilenet_v2_050", "--weights", "none", "--imgsz", 32, "--epochs", 60,
