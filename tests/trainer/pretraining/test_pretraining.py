@@ -203,6 +203,12 @@ def test_every_head_learns(tmp_path: Path) -> None:
     assert all(losses[name] < 0.85 * chance[name] for name in chance), losses
 
 
+def test_only_what_is_asked_is_learned(pool: Pool, tmp_path: Path) -> None:
+    state = Pretraining(msgspec.structs.replace(TINY, heads=("descriptor",)), pool, CPU)
+    state.run(tmp_path / "x.safetensors", SilentReporter())
+    assert state.at.losses.keys() == {"descriptor"}
+
+
 def test_an_ended_pretraining_takes_its_pictures_away(tmp_path: Path) -> None:
     words = [
         "pretrain",
