@@ -38,8 +38,9 @@ def descriptors(pixels: Tensor) -> Tensor:
     found = [_shares(tone, 0, 1, TONES), _hues(one, other, tone), _cube(picture)]
     found.append(F.adaptive_avg_pool2d(picture, LAYOUT).flatten(1))
     for scale in range(SCALES):
-        found += [*_edges(tone), *_tones_and_edges(tone), *_coloured(one), *_coloured(other)]
-        found += _patterns(tone, SCALES - 1 - scale)
+        strength, angle = _edges(tone)
+        found += [*_of_edges(strength, angle), *_tones_and_edges(tone, strength), *_coloured(one), *_coloured(other)]
+        found += _patterns(strength, angle, SCALES - 1 - scale)
         tone, one, other = (F.avg_pool2d(plane, 2) for plane in (tone, one, other))
     return torch.cat(found, dim=1)
 
@@ -64,9 +65,9 @@ def _cube(picture: Tensor) -> Tensor:
     return (torch.bmm(pairs, blue.transpose(1, 2)) / blue.shape[-1]).flatten(1).clamp_min(0).sqrt()
 
 
-def _edges(tone: Tensor) -> list[Tensor]:
+def _of_edges(strength: Tensor, angle: Tensor) -> list[Tensor]:
     """Mean and power by direction, a histogram of strengths, and the strength by place."""
-    along, strength = _along(tone, DIRECTIONS)
+    along = _along(strength, angle, DIRECTIONS)
     return [
         (along.mean(dim=(2, 3)) + _FAINT / 10).log(),
         (along.square().mean(dim=(2, 3)) + _FAINT / 100).log(),
@@ -75,9 +76,8 @@ def _edges(tone: Tensor) -> list[Tensor]:
     ]
 
 
-def _tones_and_edges(tone: Tensor) -> list[Tensor]:
+def _tones_and_edges(tone: Tensor, strength: Tensor) -> list[Tensor]:
     """A joint histogram of brightness and strength, and one of how much brighter than around it a place is."""
-    _, strength = _along(tone, 1)
     joint = _together(_binned(_level(strength)[:, 0], _LOW, _HIGH, JOINT), _binned(tone[:, 0], 0, 1, JOINT))
     around = F.avg_pool2d(F.pad(tone, (1, 1, 1, 1), mode="replicate"), 3, 1)
     return [joint, _shares((_FINE_GAIN * (tone - around)).clamp(-1, 1), -1, 1, FINE)]
@@ -85,27 +85,32 @@ def _tones_and_edges(tone: Tensor) -> list[Tensor]:
 
 def _coloured(plane: Tensor) -> list[Tensor]:
     """The edges of an opponent colour: mean by direction, and a histogram of strengths."""
-    along, strength = _along(plane, COLOUR_DIRECTIONS)
+    strength, angle = _edges(plane)
+    along = _along(strength, angle, COLOUR_DIRECTIONS)
     return [(along.mean(dim=(2, 3)) + _FAINT / 10).log(), _shares(_level(strength), _LOW, _HIGH, COLOUR_STRENGTHS)]
 
 
-def _patterns(tone: Tensor, coarser: int) -> list[Tensor]:
+def _patterns(strength: Tensor, angle: Tensor, coarser: int) -> list[Tensor]:
     """By direction, how the strength of edges of a direction varies at each of the coarser scales."""
-    along, found = _along(tone, PATTERNS)[0], []
+    along, found = _along(strength, angle, PATTERNS), []
     for _ in range(coarser):
         along = F.avg_pool2d(along, 2)
-        again, _ = _along(along.flatten(0, 1).unsqueeze(1), PATTERNS)
-        found.append((again.mean(dim=(2, 3)).reshape(len(tone), -1) + _FAINT / 10).log())
+        again = _along(*_edges(along.flatten(0, 1).unsqueeze(1)), PATTERNS)
+        found.append((again.mean(dim=(2, 3)).reshape(len(strength), -1) + _FAINT / 10).log())
     return found
 
 
-def _along(plane: Tensor, directions: int) -> tuple[Tensor, Tensor]:
-    """The edges in N×1×S×S: their strength by direction (N×directions×S×S), and in all (N×1×S×S)."""
+def _edges(plane: Tensor) -> tuple[Tensor, Tensor]:
+    """The edges in N×1×S×S: how strong each is and its angle, N×1×S×S each."""
     beside, below = F.pad(plane, (1, 1, 0, 0), mode="replicate"), F.pad(plane, (0, 0, 1, 1), mode="replicate")
     across, down = beside[..., 2:] - beside[..., :-2], below[..., 2:, :] - below[..., :-2, :]
-    strength = torch.hypot(across, down)
-    angles = torch.arange(directions, device=plane.device).view(1, -1, 1, 1) * (2 * math.pi / directions)
-    return strength * torch.cos(2 * torch.atan2(down, across) - angles).clamp_min(0).square(), strength
+    return torch.hypot(across, down), torch.atan2(down, across)
+
+
+def _along(strength: Tensor, angle: Tensor, directions: int) -> Tensor:
+    """The strength of edges by direction, N×directions×S×S."""
+    angles = torch.arange(directions, device=angle.device).view(1, -1, 1, 1) * (2 * math.pi / directions)
+    return strength * torch.cos(2 * angle - angles).clamp_min(0).square()
 
 
 def _level(strength: Tensor) -> Tensor:
