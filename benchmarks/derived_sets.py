@@ -10,10 +10,9 @@ from pathlib import Path
 import cv2
 import msgspec
 
+from edgetl.benchmarks.photograph_crops import write_png
 from edgetl.benchmarks.real_pictures import SETS
-from edgetl.errors import EdgetlError
 from edgetl.runtime.dataset import pictures_below
-from edgetl.runtime.files import write_file
 from edgetl.runtime.picture import read_picture
 from edgetl.runtime.preprocess import Image
 from edgetl.runtime.sim import write_dataset
@@ -74,14 +73,11 @@ def _choose(source: Path, target: Path, how: Derived, seed: int) -> None:
 
 
 def _lay(path: Path, folder: Path, how: Derived) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if not how.grey and (how.side is None or how.source == DRAWN):
+    if how.grey or (how.side is not None and how.source != DRAWN):  # the drawn part is drawn at its size
+        write_png(folder / f"{path.stem}.png", changed(read_picture(path), how))
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / path.name).symlink_to(path.resolve())
-        return
-    good, data = cv2.imencode(".png", changed(read_picture(path), how))
-    if not good:
-        raise EdgetlError(f"{path}: OpenCV could not write it anew")
-    write_file(folder / f"{path.stem}.png", data.tobytes())
 
 
 def changed(picture: Image, how: Derived) -> Image:

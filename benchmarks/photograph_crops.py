@@ -50,12 +50,12 @@ def write_crops(root: Path, out: Path, sources: tuple[Source, ...] = SOURCES, se
             for number, crop in enumerate(crops_of(read_picture(path), source.crops, f"{seed} {path.name}")):
                 name = f"{source.name}-{path.stem}-{number:02d}.png"
                 if judges:
-                    _write(part / JUDGED / name, crop)
+                    write_png(part / JUDGED / name, crop)
                 else:
                     learning.append((name, crop))
     random.Random(seed).shuffle(learning)
     for place, (name, crop) in enumerate(learning):
-        _write(part / _split(place) / name, crop)
+        write_png(part / _split(place) / name, crop)
     return part.rename(out)
 
 
@@ -89,9 +89,10 @@ def _split(place: int) -> str:
     return "train"
 
 
-def _write(path: Path, crop: Image) -> None:
-    good, data = cv2.imencode(".png", crop)
+def write_png(path: Path, picture: Image) -> None:
+    """Writes a picture (H×W×3 BGR, or H×W grey). Raises EdgetlError, StorageError."""
+    good, data = cv2.imencode(".png", picture)
     if not good:
-        raise EdgetlError(f"{path}: OpenCV could not write this crop")
+        raise EdgetlError(f"{path}: OpenCV could not write this picture")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, data.tobytes())
