@@ -16,7 +16,7 @@ from edgetl.errors import MissingPartError, SourceError
 from edgetl.runtime.capture import messages
 from edgetl.runtime.capture.addresses import STREAMS
 from edgetl.runtime.capture.config import CameraConfig
-from edgetl.runtime.capture.messages import Free, FromChild, Lost, Opened, Taken, Task
+from edgetl.runtime.capture.messages import Alive, Free, FromChild, Lost, Opened, Taken, Task
 from edgetl.runtime.capture.ring import SLOTS, Ring, new_memory
 from edgetl.runtime.capture.supervisor import Supervisor
 from edgetl.runtime.preprocess import Image
@@ -203,6 +203,8 @@ class Camera:
             return self._taken(message)
         if isinstance(message, Opened):
             self._opened(message)
+        elif isinstance(message, Alive):
+            self._pass_over(message.skipped)
         elif isinstance(message, Lost):
             self._pass_over(message.skipped)
             if not message.camera_gone:

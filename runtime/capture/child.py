@@ -73,7 +73,6 @@ class Child:
         self._free: queue.LifoQueue[int] = queue.LifoQueue()  # the slot used last is still in the cache
         for slot in range(SLOTS):
             self._free.put(slot)
-        self._skipped = 0
 
     def run(self, task: Task) -> None:
         """Never returns; the process ends with its parent."""
@@ -109,18 +108,15 @@ class Child:
     def _one_frame(self, camera: Grabber) -> None:
         slot = self._slot()
         if slot is None:
-            camera.grab(None)
-            self._skipped += 1
-            self._say(Alive())
+            dropped = camera.grab(None)
+            self._say(Alive(skipped=1 + dropped.skipped))  # at once: it may be the last that the camera sends
             return
         grabbed = camera.grab(self._ring.slot(slot))
-        assert grabbed is not None
-        skipped, self._skipped = grabbed.skipped + self._skipped, 0
         if grabbed.damage is not None:
             self._free.put(slot)
-            self._say(Lost(grabbed.damage, camera_gone=False, skipped=skipped))
+            self._say(Lost(grabbed.damage, camera_gone=False, skipped=grabbed.skipped))
             return
-        self._say(Taken(slot, grabbed.width, grabbed.height, grabbed.arrived_s, skipped))
+        self._say(Taken(slot, grabbed.width, grabbed.height, grabbed.arrived_s, grabbed.skipped))
 
     def _slot(self) -> int | None:
         try:

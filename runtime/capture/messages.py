@@ -59,7 +59,9 @@ class Lost(msgspec.Struct, frozen=True, tag=True):
 
 
 class Alive(msgspec.Struct, frozen=True, tag=True):
-    """From the child, while it waits before it tries again."""
+    """From the child, while it waits before it tries again, or passes frames over; `skipped` as above."""
+
+    skipped: int = 0
 
 
 FromChild = Opening | Opened | Taken | Lost | Alive

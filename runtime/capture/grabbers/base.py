@@ -30,9 +30,9 @@ class Grabber(Protocol):
     told: str
     differs: tuple[str, ...]
 
-    def grab(self, into: memoryview | None) -> Grabbed | None:
-        """The newest frame, written to `into` as height×width×3 BGR; None where `into` is None: one frame is taken
-        and dropped. Raises SourceError when none comes in time."""
+    def grab(self, into: memoryview | None) -> Grabbed:
+        """The newest frame, written to `into` as height×width×3 BGR; where that is None it is dropped, and its size is 0.
+        Raises SourceError when none comes in time."""
 
     def close(self) -> None:
         """Releases the camera."""

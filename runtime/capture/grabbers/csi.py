@@ -101,12 +101,12 @@ class CsiCamera:
             differs = (f"size: asked {size[0]}×{size[1]}, the camera has {got[0]}×{got[1]}", *differs)
         return differs
 
-    def grab(self, into: memoryview | None) -> Grabbed | None:
+    def grab(self, into: memoryview | None) -> Grabbed:
         """The next frame, with the sensor's own time of it."""
         request = self._camera.capture_request()
         try:
             if into is None:
-                return None
+                return Grabbed(0, 0, _taken_s(request.get_metadata()))
             with self._mapped(request, "main") as mapped:
                 width, height = self._canvas.put(mapped.array, into)
             return Grabbed(width, height, _taken_s(request.get_metadata()))

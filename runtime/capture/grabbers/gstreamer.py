@@ -34,13 +34,13 @@ class GStreamerCamera:
         self.differs = not_taken(config, size)
         self.told, self._canvas = f"GStreamer pipeline {size['width']:.0f}×{size['height']:.0f}", Canvas()
 
-    def grab(self, into: memoryview | None) -> Grabbed | None:
+    def grab(self, into: memoryview | None) -> Grabbed:
         """The next frame."""
         if not self._capture.grab():
             raise SourceError("the pipeline gave no frame")
         arrived_s = time.monotonic()
         if into is None:
-            return None
+            return Grabbed(0, 0, arrived_s)
         good, image = self._capture.retrieve(self._canvas.target(into))
         if not good or image is None:
             return Grabbed(0, 0, arrived_s, damage="a frame came that GStreamer cannot convert")

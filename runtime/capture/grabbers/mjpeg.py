@@ -43,16 +43,13 @@ class MjpegCamera:
             raise NoMjpegError
         boundary = parameters.partition("boundary=")[2].partition(";")[0] or "boundary"
         self._parser = MultipartParser(boundary)
-        self._skipped = 0  # passed over for one that was then dropped
 
-    def grab(self, into: memoryview | None) -> Grabbed | None:
+    def grab(self, into: memoryview | None) -> Grabbed:
         """The newest JPEG that has come, waiting for one if need be."""
         newest, skipped = self._newest()
         now_s = time.monotonic()
-        skipped += self._skipped
-        self._skipped = skipped if into is None else 0
         if into is None:
-            return None
+            return Grabbed(0, 0, now_s, skipped)
         try:
             if not _ends_as_jpeg(newest):
                 raise PictureError("frame: the JPEG is cut short")

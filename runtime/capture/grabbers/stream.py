@@ -63,7 +63,7 @@ class StreamCamera:
         self.differs = not_taken(config, has)
         self.told = f"stream {has['width']:.0f}×{has['height']:.0f} at {has['fps']:g} a second"
 
-    def grab(self, into: memoryview | None) -> Grabbed | None:
+    def grab(self, into: memoryview | None) -> Grabbed:
         """The next frame, as old as its time stamp says. One that came only at the limit is no news: FFmpeg then
         hands out what it still held of a stream that has stalled."""
         asked_s = time.monotonic()
@@ -76,7 +76,7 @@ class StreamCamera:
             raise SourceError(f"frames come {lag_s:.1f} s late; the stream is opened anew to catch up")
         damage = self._damage.see(self._log.complaint(), int(self._capture.get(cv2.CAP_PROP_FRAME_TYPE)), now_s)
         if into is None:
-            return None
+            return Grabbed(0, 0, now_s - lag_s)
         if damage is not None and self._strict:
             return Grabbed(0, 0, now_s, damage=f"the stream is damaged ({damage})")
         good, image = self._capture.retrieve(self._canvas.target(into))

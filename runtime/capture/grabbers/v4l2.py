@@ -173,13 +173,13 @@ class V4l2Camera:
         )
         self._canvas = Canvas()
 
-    def grab(self, into: memoryview | None) -> Grabbed | None:
+    def grab(self, into: memoryview | None) -> Grabbed:
         """The next frame; a loop that asks for each as it comes never meets an old one."""
         if not self._capture.grab():
             raise SourceError("no frame came (cable, power, or another program)")
         arrived_s = self._taken_s()
         if into is None:
-            return None
+            return Grabbed(0, 0, arrived_s)
         good, image = self._capture.retrieve(None if self._jpeg else self._canvas.target(into))
         if not good or image is None:
             return Grabbed(0, 0, arrived_s, damage="a frame came that OpenCV cannot decode")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -67,3 +68,31 @@ def test_every_frame_that_a_camera_sent_has_one_verdict(damaged: bool) -> None:
     assert len(lost) == summary.dropped_parts >= source.health().skipped
     faults = Counter(v.verdict for v in verdicts)["FAULT"]
     assert (faults > 0) == damaged and all("damaged" in str(v.reason) for v in verdicts if v.verdict == "FAULT")
+
+
+@pytest.mark.fault("C8")
+def test_the_last_frames_are_told_though_the_camera_falls_silent_after_them() -> None:
+    """Nobody reads while they come, so that most find no slot; what passed them over cannot wait for the next frame."""
+    parts, given = iter([pic.jpeg(pic.noise(320, 240))] * 40), threading.Event()
+
+    def paced() -> Iterator[bytes]:
+        for part in parts:
+            yield part
+            time.sleep(0.02)  # each is taken by itself: none gives way to a newer one before the slots run out
+        given.set()
+
+    with parts_server(paced) as port:
+        source = Camera(f"http://127.0.0.1:{port}/", CameraConfig(frame_timeout_s=1, required_at_start=True))
+        assert given.wait(10)
+        frames = list(until_silent(source))
+        source.close()
+    assert sum(frame.passed_over + (frame.image is not None) for frame in frames) == 40
+    assert source.skipped == sum(frame.passed_over for frame in frames) > 0
+
+
+def until_silent(source: Camera) -> Iterator[Frame]:
+    """What the camera gives until it says that nothing comes, and that."""
+    while (frame := source.read()) is not None:
+        yield frame
+        if frame.fault is not None:
+            return
