@@ -19,6 +19,7 @@ from typing import Any
 from edgetl.benchmarks.machine import machine
 from edgetl.benchmarks.mjpeg_camera import drawn_pictures
 from edgetl.benchmarks.ports import free_port
+from edgetl.exits import ended
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.capture.camera import Camera
 from edgetl.runtime.inspector import Inspector
@@ -141,4 +142,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -20,6 +20,7 @@ from edgetl.benchmarks.int8_ladder import measure, table
 from edgetl.benchmarks.kept_rows import KeptRows
 from edgetl.benchmarks.seeded_weights import write_seeded_weights
 from edgetl.errors import EdgetlError
+from edgetl.exits import ended
 from edgetl.runtime.preprocess import Preprocessing
 
 BACKBONES = (
@@ -74,8 +75,7 @@ def main() -> None:
     """Measures the named backbones, or all."""
     out, names = Path(sys.argv[1]), sys.argv[2:] or list(BACKBONES)
     rungs = os.environ.get("EDGETL_RUNGS", ",".join(RUNGS)).split(",")
-    data, kept = out / "data", KeptRows(out / "backbones.json", dict[str, Any], table)
-    kept.told["imgsz"] = IMGSZ
+    data, kept = out / "data", KeptRows(out / "backbones.json", dict[str, Any], table, plan={"imgsz": IMGSZ})
     if not data.is_dir():
         run_edgetl("sim-data", "--out", data, "--train", PICTURES, "--test", 40)
     known = {(row["run"], row["rung"]) for row in kept.rows}
@@ -88,4 +88,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

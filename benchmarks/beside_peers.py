@@ -26,6 +26,7 @@ from edgetl.benchmarks.machine import machine
 from edgetl.benchmarks.overlap import write_video
 from edgetl.benchmarks.peers.environments import ULTRALYTICS, python_with, quiet
 from edgetl.benchmarks.peers.ultralytics import exported
+from edgetl.exits import ended
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.manifest import ModelFormat
 
@@ -171,4 +172,4 @@ def main(bundle: Path, video: Path | None, peer: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from edgetl.errors import EdgetlError
+from edgetl.errors import EdgetlError, UsageError
 
 # An export's gate as wide as it goes, for where it is only asked how fast or how large a file is, or what plain int8 loses.
 OPEN_GATE = (
@@ -127,5 +127,5 @@ def data_root() -> Path:
     """The folder of public data sets and weights, $EDGETL_DATA."""
     root = Path(os.environ.get("EDGETL_DATA", "../shared"))
     if not (root / "data").is_dir():
-        raise EdgetlError(f"{root}: no public data sets there; set EDGETL_DATA (see docs/data.md)")
+        raise UsageError(f"{root}: no public data sets there; set EDGETL_DATA (see docs/data.md)")
     return root

@@ -20,6 +20,7 @@ from typing import Any
 from edgetl.benchmarks.commands_of import process_tree
 from edgetl.benchmarks.overlap import write_video
 from edgetl.benchmarks.ports import free_port
+from edgetl.exits import ended
 
 ROUNDS = 5
 
@@ -96,4 +97,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -17,6 +17,7 @@ from typing import Any
 
 from edgetl.benchmarks.commands_of import run_edgetl
 from edgetl.benchmarks.machine import machine
+from edgetl.exits import ended
 from edgetl.runtime.files import write_file
 
 
@@ -75,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from edgetl.benchmarks.machine import machine
+from edgetl.exits import ended
 from edgetl.runtime.bundle import Bundle, open_bundle
 from edgetl.runtime.drift.figures import Row, observe
 from edgetl.runtime.drift.settings import DriftSettings
@@ -165,4 +166,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -24,6 +24,7 @@ from ai_edge_litert.interpreter import Interpreter as Litert
 from numpy.typing import NDArray
 
 from edgetl.benchmarks.machine import machine
+from edgetl.exits import ended
 from edgetl.runtime.bundle import Bundle, open_bundle
 from edgetl.runtime.picture import SUFFIXES, read_picture
 from edgetl.runtime.preprocess import Image, preprocess
@@ -146,4 +147,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

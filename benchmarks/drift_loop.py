@@ -21,6 +21,7 @@ import msgspec
 
 from edgetl.benchmarks.commands_of import run_edgetl
 from edgetl.errors import EdgetlError
+from edgetl.exits import ended
 from edgetl.runtime.collect import read_collected
 from edgetl.runtime.sim import Conveyor, ConveyorSettings
 
@@ -203,4 +204,4 @@ def _told(result: Result) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

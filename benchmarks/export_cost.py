@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edgetl.benchmarks.commands_of import OPEN_GATE, run_edgetl
 from edgetl.benchmarks.machine import machine
+from edgetl.exits import ended
 from edgetl.runtime.files import write_file
 from edgetl.runtime.sim import write_dataset
 
@@ -34,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

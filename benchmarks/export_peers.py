@@ -30,6 +30,7 @@ from edgetl.benchmarks.peers.rounds import Figures, in_rounds
 from edgetl.benchmarks.peers.ultralytics import exported
 from edgetl.benchmarks.real_pictures import SETS, WEIGHTS
 from edgetl.errors import EdgetlError, MissingPartError
+from edgetl.exits import ended
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.evaluation import evaluate, pictures_of_split
 from edgetl.runtime.files import write_file
@@ -176,4 +177,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -15,6 +15,7 @@ import platform
 import random
 import socket
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -31,6 +32,7 @@ from edgetl.benchmarks.machine import machine
 from edgetl.benchmarks.ports import free_port
 from edgetl.benchmarks.store_and_forward import broker
 from edgetl.errors import EdgetlError
+from edgetl.exits import ended
 from edgetl.flasher.fleet.rollout import SIDE_BY_SIDE, roll_out
 from edgetl.flasher.fleet.waves import Plan, waves
 from edgetl.runtime.flashing.layout import DeviceRoot
@@ -228,4 +230,4 @@ def main(bundle: Path, flash: Path | None, rate: float) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

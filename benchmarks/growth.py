@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ import numpy as np
 from edgetl.benchmarks.commands_of import run_edgetl
 from edgetl.benchmarks.machine import machine
 from edgetl.errors import EdgetlError
+from edgetl.exits import ended
 from edgetl.runtime.files import write_file
 
 STEEP = 1.15  # of the exponent between two points: above it growth is worse than linear
@@ -210,4 +212,4 @@ def main(out: Path, bundle: Path, short: bool, only: tuple[str, ...]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -24,6 +24,7 @@ from edgetl.benchmarks.kept_classifier import ANSWERS_NAME, write_run
 from edgetl.benchmarks.kept_rows import KeptRows
 from edgetl.benchmarks.photograph_crops import JUDGED, write_crops
 from edgetl.errors import EdgetlError
+from edgetl.exits import ended
 from edgetl.runtime.bundle import Bundle, open_bundle
 from edgetl.runtime.interpreters import open_interpreter
 from edgetl.runtime.metrics import Interval, wilson
@@ -105,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -16,6 +16,7 @@ from typing import Any
 from edgetl.benchmarks.commands_of import OPEN_GATE, run_edgetl
 from edgetl.benchmarks.machine import machine
 from edgetl.errors import EdgetlError
+from edgetl.exits import ended
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.files import write_file
 
@@ -107,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -16,6 +16,7 @@ from edgetl.benchmarks.commands_of import OPEN_GATE, run_edgetl
 from edgetl.benchmarks.interleaved import int8_against_float
 from edgetl.benchmarks.machine import machine
 from edgetl.benchmarks.sweep import thread_counts
+from edgetl.exits import ended
 from edgetl.runtime.files import write_file
 
 
@@ -41,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

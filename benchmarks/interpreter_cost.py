@@ -22,6 +22,7 @@ import numpy as np
 from edgetl.benchmarks.comparing import compare_interleaved
 from edgetl.benchmarks.machine import machine
 from edgetl.errors import ModelError
+from edgetl.exits import ended
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.files import write_file
 from edgetl.runtime.interpreters import open_interpreter
@@ -96,4 +97,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,13 +19,21 @@ R = TypeVar("R")
 
 
 class KeptRows(Generic[R]):
-    """The rows in `record`, a JSON file; `table` writes them as Markdown beside it. `told`: what else stands in the record, to be added to.
+    """The rows in `record`, a JSON file; `table` writes them as Markdown beside it. `plan`: what all rows must have in common, such
+    as a picture size. `told`: what else stands in the record, to be added to.
 
     A row with an `error` is forgotten when the record is opened again, so that it is measured anew. Raises UsageError for a
-    file that is no such record.
+    file that is no such record, or whose rows are of another plan.
     """
 
-    def __init__(self, record: Path, kind: type[R], table: Callable[[list[R]], str] | None = None) -> None:
+    def __init__(
+        self,
+        record: Path,
+        kind: type[R],
+        table: Callable[[list[R]], str] | None = None,
+        *,
+        plan: Mapping[str, object] | None = None,
+    ) -> None:
         self.record, self.table = record, table
         try:
             known = json.loads(record.read_text()) if record.is_file() else {"rows": []}
@@ -34,6 +42,15 @@ class KeptRows(Generic[R]):
         except (ValueError, AttributeError, LookupError, TypeError) as error:  # msgspec's are ValueErrors
             raise UsageError(f"{record}: no rows of this measurement ({error})") from error
         self.told: dict[str, Any] = known
+        self._follow(plan or {})
+
+    def _follow(self, plan: Mapping[str, object]) -> None:
+        for name, value in plan.items():
+            if self.rows and self.told.get(name) != value:
+                raise UsageError(
+                    f"{self.record} holds rows of {name} {self.told.get(name)}, not {value}; choose another OUT"
+                )
+        self.told |= plan
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[list[R]]:

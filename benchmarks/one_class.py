@@ -19,6 +19,7 @@ import numpy as np
 
 from edgetl.benchmarks.commands_of import run_edgetl
 from edgetl.benchmarks.machine import machine
+from edgetl.exits import ended
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.files import write_file
 from edgetl.runtime.interpreters import Interpreter, open_named
@@ -94,4 +95,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

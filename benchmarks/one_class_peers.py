@@ -27,6 +27,7 @@ from edgetl.benchmarks.peers.environments import ANOMALIB, python_with, run, ver
 from edgetl.benchmarks.peers.loops import in_timms_names
 from edgetl.benchmarks.peers.rounds import Figures, in_rounds
 from edgetl.benchmarks.real_pictures import SETS, WEIGHTS
+from edgetl.exits import ended
 from edgetl.runtime.files import write_file
 from edgetl.runtime.metrics import auroc
 
@@ -140,4 +141,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import cv2
 
 from edgetl.benchmarks.machine import machine
+from edgetl.exits import ended
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.inspector import Inspector
 from edgetl.runtime.interpreters import choose
@@ -130,4 +131,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

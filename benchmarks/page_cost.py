@@ -17,6 +17,7 @@ from pathlib import Path
 
 from edgetl.benchmarks.machine import machine
 from edgetl.benchmarks.overlap import FRAMES, write_video
+from edgetl.exits import ended
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.drift.observer import watched
 from edgetl.runtime.drift.settings import DriftSettings
@@ -114,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -9,6 +9,7 @@ a run that is cut short goes on where it stopped.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from edgetl.benchmarks.commands_of import data_root, run_edgetl
 from edgetl.benchmarks.kept_rows import KeptRows
 from edgetl.benchmarks.real_pictures import SETS
 from edgetl.errors import EdgetlError
+from edgetl.exits import ended
 
 MODEL, IMGSZ, SHOTS, DRAWS = "mobilenet_v2_050", 96, 25, 5
 PICTURES, STEPS = 12_000, 800
@@ -106,12 +108,10 @@ def wanted(names: Iterable[str]) -> list[str]:
 @click.option("--pictures", default=PICTURES, show_default=True)
 def main(out: Path, names: tuple[str, ...], steps: int, pictures: int) -> None:
     """Tries the named ways, or all."""
-    asked, kept = wanted(names), KeptRows(out / "pretraining_trials.json", Row, table)
+    asked, plan = wanted(names), {"steps": steps, "pictures": pictures}
+    kept = KeptRows(out / "pretraining_trials.json", Row, table, plan=plan)
     out.mkdir(parents=True, exist_ok=True)
-    sets, plan = folders(data_root(), out), {"steps": steps, "pictures": pictures}
-    if kept.rows and plan != {name: kept.told[name] for name in plan}:
-        raise click.UsageError(f"{kept.record} holds rows of {kept.told['steps']} steps; choose another OUT")
-    kept.told |= plan
+    sets = folders(data_root(), out)
     for name in asked:
         if name not in {row.name for row in kept.rows}:
             with kept.timed() as rows:
@@ -120,4 +120,4 @@ def main(out: Path, names: tuple[str, ...], steps: int, pictures: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -23,7 +24,7 @@ import numpy as np
 from edgetl.benchmarks.commands_of import data_root, run_edgetl
 from edgetl.benchmarks.kept_rows import KeptRows
 from edgetl.benchmarks.real_pictures import SETS
-from edgetl.errors import UsageError
+from edgetl.exits import ended
 
 MODEL, IMAGENET = "mobilenet_v2_050", "weights/mobilenet_v2_050_features.pth"
 BUILTIN = "mobilenetv2_050.safetensors"  # among the trainer's package data
@@ -167,10 +168,8 @@ def main() -> None:
     """Measures what is asked for."""
     asked = _arguments()
     out, starts = asked.out, Starts(data_root(), asked.own)
-    kept, plan = KeptRows(out / "pretraining_worth.json", Row, table), {"imgsz": asked.imgsz, "drawn": starts.digest()}
-    if kept.rows and plan != {name: kept.told.get(name) for name in plan}:
-        raise UsageError(f"{kept.record} holds rows of other weights or another size; choose another OUT")
-    kept.told |= plan
+    plan = {"imgsz": asked.imgsz, "drawn": starts.digest()}
+    kept = KeptRows(out / "pretraining_worth.json", Row, table, plan=plan)
     for case in cases(asked.ways, asked.sets, asked.counts, asked.seeds, asked.starts):
         if case not in {row.case for row in kept.rows}:
             with kept.timed() as rows:
@@ -192,4 +191,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -20,6 +20,7 @@ from typing import Any
 
 from edgetl.benchmarks.machine import machine
 from edgetl.errors import EdgetlError
+from edgetl.exits import ended
 from edgetl.runtime.files import write_file
 from edgetl.runtime.sim import write_dataset
 from edgetl.runtime.spare import cores
@@ -79,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -13,6 +13,7 @@ from typing import Any
 
 from edgetl.benchmarks.commands_of import data_root, run_edgetl
 from edgetl.benchmarks.machine import machine
+from edgetl.exits import ended
 from edgetl.runtime.files import write_file
 
 SETS = {"screws": "data/screws/crops", "trashnet": "data/trashnet", "extrusion": "data/extrusion"}
@@ -50,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -23,6 +24,7 @@ from edgetl.benchmarks.derived_sets import DERIVED, write_derived
 from edgetl.benchmarks.int8_verdicts import WEIGHTS
 from edgetl.benchmarks.kept_rows import KeptRows
 from edgetl.benchmarks.real_pictures import SETS
+from edgetl.exits import ended
 
 AUTO, BY_HAND = "auto", ("probe", "blocks", "finetune")
 
@@ -114,8 +116,7 @@ def _shown(values: Sequence[float]) -> str:
 def main() -> None:
     """Measures what is asked for."""
     asked = _arguments()
-    root, kept = data_root(), KeptRows(asked.out / "recipes.json", Row, table)
-    kept.told["imgsz"] = asked.imgsz
+    root, kept = data_root(), KeptRows(asked.out / "recipes.json", Row, table, plan={"imgsz": asked.imgsz})
     for case in cases(asked.sets, asked.models, asked.recipes, asked.seeds):
         if case not in {row.case for row in kept.rows}:
             with kept.timed() as rows:
@@ -135,4 +136,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

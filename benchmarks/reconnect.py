@@ -16,6 +16,7 @@ import time
 from edgetl.benchmarks import rtsp_camera
 from edgetl.benchmarks.machine import machine
 from edgetl.benchmarks.ports import free_port
+from edgetl.exits import ended
 from edgetl.runtime.capture.camera import Camera
 from edgetl.runtime.capture.config import CameraConfig
 
@@ -77,4 +78,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

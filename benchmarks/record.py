@@ -25,6 +25,7 @@ import msgspec
 from edgetl.benchmarks.derived_sets import DERIVED
 from edgetl.benchmarks.machine import machine
 from edgetl.errors import EdgetlError, UsageError
+from edgetl.exits import ended
 from edgetl.runtime.files import write_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -214,4 +215,4 @@ def main(names: tuple[str, ...], page_only: bool, resume: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -9,6 +9,7 @@ is wrong, and 1 in 20 of them may be. The same with the file loaded twice shows 
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Callable
 from itertools import pairwise
@@ -23,6 +24,7 @@ from edgetl.benchmarks.comparing import compare, compare_interleaved
 from edgetl.benchmarks.interpreter_cost import Turns, in_turns
 from edgetl.benchmarks.machine import machine
 from edgetl.benchmarks.report import read_report, read_samples
+from edgetl.exits import ended
 from edgetl.runtime.bundle import Bundle, open_bundle
 from edgetl.runtime.files import write_file
 from edgetl.runtime.interpreters import choose, open_named
@@ -100,4 +102,4 @@ def main(out: Path, bundle: Path, runs: int, full: bool, trials: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

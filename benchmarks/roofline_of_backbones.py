@@ -24,6 +24,7 @@ from edgetl.benchmarks.stages import frames_of
 from edgetl.benchmarks.sweep import Candidate, Row, row_of, with_ceilings
 from edgetl.benchmarks.timing import Effort
 from edgetl.errors import EdgetlError
+from edgetl.exits import ended
 from edgetl.runtime.bundle import Bundle, open_bundle
 from edgetl.runtime.interpreters import available
 from edgetl.runtime.interpreters.registry import format_of
@@ -95,8 +96,7 @@ def main() -> None:
     """Measures the named backbones, or all, and explains the worst."""
     out, names = Path(sys.argv[1]), sys.argv[2:] or list(BACKBONES)
     out.mkdir(parents=True, exist_ok=True)
-    kept, here = KeptRows(out / "roofline.json", dict[str, Any]), Machine(0.2)
-    kept.told["imgsz"] = IMGSZ
+    kept, here = KeptRows(out / "roofline.json", dict[str, Any], plan={"imgsz": IMGSZ}), Machine(0.2)
     draw(out / "data")
     for name in [name for name in names if name not in {row["backbone"] for row in kept.rows}]:
         with kept.timed() as rows:
@@ -113,4 +113,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from edgetl.benchmarks.commands_of import run_edgetl
 from edgetl.benchmarks.machine import machine
+from edgetl.exits import ended
 from edgetl.runtime.files import write_file
 
 SIDE = 64  # of a picture's file in pixels
@@ -69,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

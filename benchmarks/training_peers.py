@@ -28,6 +28,7 @@ from edgetl.benchmarks.peers.folders import in_folders
 from edgetl.benchmarks.peers.loops import TIMM_NAMES, Work, in_timms_names, trained
 from edgetl.benchmarks.peers.rounds import Figures, in_rounds
 from edgetl.benchmarks.real_pictures import SETS, WEIGHTS
+from edgetl.exits import ended
 from edgetl.runtime.files import write_file
 from edgetl.runtime.spare import cores
 
@@ -131,4 +132,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -26,6 +26,7 @@ from edgetl.benchmarks.machine import machine
 from edgetl.benchmarks.peers.loops import TIMM_NAMES, Work, trained
 from edgetl.benchmarks.peers.texts import TIMM, ULTRALYTICS
 from edgetl.errors import EdgetlError
+from edgetl.exits import ended
 from edgetl.runtime.files import write_file
 from edgetl.runtime.sim import write_dataset
 from edgetl.runtime.spare import cores
@@ -109,4 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from edgetl.benchmarks.flash_cuts.places import Place, PowerlessPlace
 from edgetl.benchmarks.flash_cuts.releases import signed
 from edgetl.benchmarks.flash_cuts.states import states
 from edgetl.errors import UsageError
+from edgetl.exits import ended
 
 
 def as_markdown(table: dict[str, dict[str, int]]) -> str:
@@ -65,4 +67,4 @@ def main(old: Path, new: Path, out: Path, power: bool, only: tuple[str, ...]) ->
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -22,6 +22,7 @@ import click
 from edgetl.benchmarks.machine import machine
 from edgetl.benchmarks.soak.watching import Log, Sample, Subscriber, Verdicts, growth_mb, sample
 from edgetl.benchmarks.soak.world import Broker, Disk, Fault, misfortunes, ways_to_break
+from edgetl.exits import ended
 from edgetl.runtime.sim.outages import Outages
 
 MAX_GROWTH_MB = 5.0
@@ -204,4 +205,4 @@ def main(bundle: Path, minutes: float, seed: int, log: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
 
 import click
 
 from edgetl import __version__
-from edgetl.errors import EdgetlError, MissingPartError, StorageError, limit_reached
+from edgetl.errors import StorageError
+from edgetl.exits import ended, fail
 from edgetl.lazy_group import LazyGroup
 
 # name: (module, attribute, one line for --help). Nothing here is imported until the command runs,
@@ -83,16 +83,6 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "sim-data": ("edgetl.runtime.commands.sim_data", "sim_data", "Write a labelled data set of the drawn part."),
 }
 
-# An import that fails for one of these means that an extra is missing, not that edgetl is broken.
-EXTRA_OF = {
-    "torch": "train", "captum": "train", "optuna": "train", "torchvision": "train", "timm": "train", "open_clip": "train", "safetensors": "train", "matplotlib": "train",
-    "yaml": "train", "rich": "train", "jinja2": "train", "PIL": "train", "onnx": "export", "onnx2tf": "export", "onnxscript": "export",
-    "tensorflow": "export", "onnxruntime": "export", "flatbuffers": "export",
-    "cv2": "device", "numpy": "device",
-    "gpiod": "line", "paho": "line", "pymodbus": "line", "asyncua": "line",
-    "simplejpeg": "device", "starlette": "page", "uvicorn": "page", "ruamel": "page",
-}  # fmt: skip
-
 
 @click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edgetl")
@@ -100,41 +90,10 @@ def root() -> None:
     """Labelled photographs of parts in, verdicts on a production line out."""
 
 
-def _missing_part(error: ModuleNotFoundError) -> MissingPartError | None:
-    extra = EXTRA_OF.get((error.name or "").partition(".")[0])
-    if extra is None:
-        return None
-    return MissingPartError(f"{error.name} is not installed; run: pip install 'edgetl[{extra}]'")
-
-
-def _fail(error: EdgetlError) -> int:
-    click.echo(f"edgetl: {error.code}: {error}", err=True)
-    return error.exit_code
-
-
 def call(args: list[str] | None = None) -> int:
-    """Runs one command line and returns its exit code: 0 success, 1 failed check, 2 usage, 3 missing part."""
+    """Runs one command line and returns its exit code."""
     try:
-        result: Any = root.main(args=args, prog_name="edgetl", standalone_mode=False)
-        return result if isinstance(result, int) else 0
-    except EdgetlError as error:
-        return _fail(error)
-    except (KeyboardInterrupt, click.Abort):  # before the others: click's Abort is a RuntimeError
-        click.echo("edgetl: stopped by the user", err=True)
-        return 130
-    except ModuleNotFoundError as error:
-        missing = _missing_part(error)
-        if missing is None:
-            raise
-        return _fail(missing)
-    except (OSError, RuntimeError, MemoryError) as error:
-        limit = limit_reached(error)
-        if limit is None:
-            raise
-        return _fail(limit)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return ended(lambda: root.main(args=args, prog_name="edgetl", standalone_mode=False))
     except SystemExit:
         return 0  # so ends click when the reader (`| head -1`) went away, which is no error of ours
 
@@ -159,5 +118,5 @@ def main() -> None:
         # The reader went away, which is no error of ours, or the output's disk is full; say no more of it at exit.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
         gone = isinstance(error, BrokenPipeError)
-        code = 0 if gone else _fail(StorageError(f"cannot write the output: {error.strerror}"))
+        code = 0 if gone else fail(StorageError(f"cannot write the output: {error.strerror}"))
     sys.exit(code)

@@ -1,0 +1,59 @@
+"""How a program of edgetl ends: with an exit code, and one line where something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from edgetl.errors import EdgetlError, MissingPartError, limit_reached
+
+# An import that fails for one of these means that an extra is missing, not that edgetl is broken.
+EXTRA_OF = {
+    "torch": "train", "captum": "train", "optuna": "train", "torchvision": "train", "timm": "train", "open_clip": "train", "safetensors": "train", "matplotlib": "train",
+    "yaml": "train", "rich": "train", "jinja2": "train", "PIL": "train", "onnx": "export", "onnx2tf": "export", "onnxscript": "export",
+    "tensorflow": "export", "onnxruntime": "export", "flatbuffers": "export",
+    "cv2": "device", "numpy": "device",
+    "gpiod": "line", "paho": "line", "pymodbus": "line", "asyncua": "line",
+    "simplejpeg": "device", "starlette": "page", "uvicorn": "page", "ruamel": "page",
+}  # fmt: skip
+
+
+def ended(program: Callable[[], Any]) -> int:
+    """Runs a program and returns its exit code: 0 success, 1 failed check, 2 usage, 3 missing part. What it raises of our own
+    errors, or for want of memory, disk or a package, becomes one line on stderr."""
+    try:
+        result = program()
+        return result if isinstance(result, int) else 0
+    except EdgetlError as error:
+        return fail(error)
+    except (KeyboardInterrupt, click.Abort):  # before the others: click's Abort is a RuntimeError
+        click.echo("edgetl: stopped by the user", err=True)
+        return 130
+    except ModuleNotFoundError as error:
+        missing = _missing_part(error)
+        if missing is None:
+            raise
+        return fail(missing)
+    except (OSError, RuntimeError, MemoryError) as error:
+        limit = limit_reached(error)
+        if limit is None:
+            raise
+        return fail(limit)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+
+
+def _missing_part(error: ModuleNotFoundError) -> MissingPartError | None:
+    extra = EXTRA_OF.get((error.name or "").partition(".")[0])
+    if extra is None:
+        return None
+    return MissingPartError(f"{error.name} is not installed; run: pip install 'edgetl[{extra}]'")
+
+
+def fail(error: EdgetlError) -> int:
+    """Says what is wrong; its exit code."""
+    click.echo(f"edgetl: {error.code}: {error}", err=True)
+    return error.exit_code

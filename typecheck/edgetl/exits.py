@@ -1,0 +1,1 @@
+../../src/edgetl/exits.py
