@@ -2,7 +2,7 @@
 
 For each public set (or one derived from them, where it is named), model and seed: `edgetl train` with each recipe on the public
 weights at 224 px, judged on the set's test folder. The seed draws the splits and the order. Where `auto` took a recipe and
-asked no more of it than somebody who names it (a margin of 0), both are one run, since a seed gives the same run again; it is
+asked no more of it than somebody who names it (a margin of 0 or less), both are one run, since a seed gives the same run again; it is
 trained once. Rows are kept one by one, so that a run that is cut short goes on where it stopped; the table (means with the
 spread over the seeds, and how far `auto` lies from the best recipe by hand) is written anew after each.
 """
@@ -84,7 +84,7 @@ def taken(run: Path) -> tuple[str, float]:
 def same_run(case: Case, rows: Sequence[Row]) -> Row | None:
     """What `auto` trained where that is this case too."""
     auto = msgspec.structs.replace(case, recipe=AUTO)
-    found = next((r for r in rows if r.case == auto and r.taken == case.recipe and not r.margin), None)
+    found = next((r for r in rows if r.case == auto and r.taken == case.recipe and r.margin <= 0), None)
     return None if found is None else msgspec.structs.replace(found, case=case, seconds=0.0)
 
 

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from edgetl.trainer.deciding.temperature import fit_temperature
 
+LUCK = 1.0  # standard errors by which one of several nets that are alike may well seem better
+
 
 class Judgement(msgspec.Struct, frozen=True):
     """What a net made of n pictures: each one's loss, once the net's chances mean what they say (one temperature for all, as the

@@ -25,10 +25,10 @@ MODEST = 30
 MANY_OF_THE_CLASSES = 1 / 4  # so many of them decide for all: of up to four classes a single one
 LOPSIDED = 3.0  # times as many pictures in the largest class as in the smallest
 UNFREEZE = 0.3  # share of the epochs until the first layers learn too, where classes are lopsided
-# Standard errors by which a fine-tuned net must beat its probe where nobody asked for it: none where no class is short of
-# pictures, since there fine-tuning gains more often than so few of val can show; most where few pictures stand beside many,
-# since of a few of val the best of many epochs wins by chance.
-MARGIN, FEW_MARGIN, RARE_MARGIN = 0.0, 1.0, 2.0
+# Standard errors by which a fine-tuned net must beat its probe. Below 0 where it was asked for or no class is short of pictures:
+# there fine-tuning gains more often than so few of val can show, so it stays unless it is clearly worse. Most where few
+# pictures stand beside many, since of a few of val the best of many epochs wins by chance.
+MARGIN, FEW_MARGIN, RARE_MARGIN = -1.0, 1.0, 2.0
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -51,6 +51,8 @@ FROM_NOTHING = Budget(1500, (40, 150), 0.3)
 # How many times smaller the rate of the first layers is than the head's: weights of photographs know in their first layers what
 # every picture needs; those of drawn pictures not as well.
 LAYER_RATIO, DRAWN_LAYER_RATIO = 20.0, 3.0
+# The head's learning rate: the more the weights know, the less they may be moved at once.
+RATE, DRAWN_RATE, RATE_FROM_NOTHING = 3e-4, 1e-3, 4e-3
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -89,6 +91,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     epochs: int
     patience: int
+    learning_rate: float
     layer_ratio: float
     unfreeze: float
     margin: float
@@ -111,9 +114,10 @@ def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
         )
     return Decision(
         recipe=recipe, reasons=reasons, epochs=epochs, patience=patience,
+        learning_rate=RATE_FROM_NOTHING if scratch else DRAWN_RATE if facts.drawn else RATE,
         layer_ratio=DRAWN_LAYER_RATIO if facts.drawn else LAYER_RATIO,
         unfreeze=UNFREEZE if facts.lopsided and not scratch else 0.0,
-        margin=_margin(facts) if asked == "auto" and not scratch else 0.0,
+        margin=MARGIN if asked != "auto" or scratch else _margin(facts),
         balance="sampling" if facts.lopsided else "weights",
         augmentation="part" if facts.lopsided else "natural",
     )  # fmt: skip

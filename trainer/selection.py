@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetl.trainer.blending import Blend
-from edgetl.trainer.improvement import Judgement, improvement
-
-LUCK = 1.0  # standard errors
+from edgetl.trainer.improvement import LUCK, Judgement, improvement
 
 
 class EpochRow(msgspec.Struct, frozen=True):

@@ -8,11 +8,11 @@ import msgspec
 
 from edgetl.errors import UsageError
 from edgetl.trainer.normalization import AUTO, normalization_of
-from edgetl.trainer.recipe import Decision, Recipe
+from edgetl.trainer.recipe import RATE, RATE_FROM_NOTHING, Decision, Recipe
 
 Balance = Literal["auto", "weights", "sampling", "none"]
 Statistics = Literal["auto", "keep", "learn"]  # of batch norm; auto keeps those of pretrained nets on small sets
-_OPEN = ("epochs", "patience", "layer_ratio", "unfreeze", "margin", "balance", "augmentation")
+_OPEN = ("epochs", "patience", "learning_rate", "layer_ratio", "unfreeze", "margin", "balance", "augmentation")
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Preset = Literal["none", "part", "texture", "natural"]  # of augmentation; augment.py says what each means
 Augmentation = Literal["auto", "none", "part", "texture", "natural"]
@@ -26,7 +26,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `choose_imgsz`: after training at `imgsz` other sizes are tried on val, and the clearly better one is used from then on.
     What is None or auto is decided from the data set. `warmup` and `unfreeze` are shares of all epochs: how long the
     rate rises, and until when the layers are freed one after another from the head down (0: all at once). `margin`: by how
-    many standard errors of the difference on val a fine-tuned net must beat its probe, or else the probe stays.
+    many standard errors of the difference on val a fine-tuned net must beat its probe, or else the probe stays; below 0: how
+    many it may be behind.
     `balance`: what makes classes count the same that have different numbers of pictures. `mixup` and `cutmix` are the
     alphas of their beta distributions, 0 for none. `reasons` say why the recipe is what it is. `start` is the run whose weights and splits
     this one goes on from. `teacher` is a run, or a net that gets a head first (`teacher_weights` and `teacher_normalization` as those of the student): its answers,
@@ -54,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     weight_decay: float = 0.02
     warmup: _Share = 0.1
     unfreeze: _Share | None = None
-    margin: Annotated[float, msgspec.Meta(ge=0, le=10)] | None = None
+    margin: Annotated[float, msgspec.Meta(ge=-10, le=10)] | None = None
     average: bool = True
     blend: bool = True
     label_smoothing: _Share = 0.05
@@ -118,10 +119,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def rate(self) -> float:
-        """The head's learning rate: larger where nothing pretrained can be lost."""
+        """The head's learning rate."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return 1e-3 if self.pretrained else 4e-3
+        return RATE if self.pretrained else RATE_FROM_NOTHING
 
 
 def _require(holds: bool, message: str) -> None:

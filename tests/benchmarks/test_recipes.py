@@ -37,9 +37,9 @@ def test_a_seed_is_whole_before_the_next_begins() -> None:
 
 
 def test_what_auto_trained_is_not_trained_again_by_hand() -> None:
-    rows = [row("auto", 0, 91.0, taken="finetune"), row("auto", 1, 88.0, taken="finetune", margin=1.0)]
+    rows = [row("auto", 0, 91.0, taken="finetune", margin=-1.0), row("auto", 1, 88.0, taken="finetune", margin=1.0)]
     by_hand = Case("screws", "mobilenet_v2", "finetune", 0)
-    assert same_run(by_hand, rows) == Row(by_hand, 91.0, 0.0, "finetune")
+    assert same_run(by_hand, rows) == Row(by_hand, 91.0, 0.0, "finetune", -1.0)
     assert same_run(msgspec.structs.replace(by_hand, recipe="blocks"), rows) is None
     assert same_run(msgspec.structs.replace(by_hand, seed=1), rows) is None  # it had to beat its probe by more
 
@@ -56,4 +56,4 @@ def test_a_recipe_is_the_same_run_whether_auto_took_it_or_somebody_named_it(tmp_
                    "--recipe", recipe, "--epochs", 2, "--out", run)  # fmt: skip
         found[recipe] = (taken(run), (run / "weights" / "best.safetensors").read_bytes())
     assert found["auto"] == found["finetune"]
-    assert found["auto"][0] == ("finetune", 0.0)
+    assert found["auto"][0] == ("finetune", -1.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgetl.trainer.blending import SHARES, Weights, best_blend, between
+from edgetl.trainer.blending import HALF, SHARES, Weights, best_blend, between
 from edgetl.trainer.improvement import Judgement, balanced_loss, judgement
 
 START = {"weight": torch.tensor([0.0, 4.0]), "steps": torch.tensor(0)}
@@ -34,3 +34,14 @@ def test_best_is_the_one_whose_direction_is_that_of_the_truth(truth: tuple[float
     found = best_blend(START, END, judge, targets.numpy())
     assert found.share == SHARES[round(truth[0]) - 1]
     assert balanced_loss(found.judgement, targets.numpy()) < balanced_loss(judge(START), targets.numpy())
+
+
+@pytest.mark.parametrize(("losses", "share"), [((0.2,) * 6, 0.75), ((0.1, 0.9, 0.1, 0.9, 0.1, 0.6), HALF)])
+def test_half_way_counts_unless_val_is_sure_of_another(losses: tuple[float, ...], share: float) -> None:
+    """Both times the net three quarters of the way has the smaller mean of losses."""
+
+    def judge(weights: Weights) -> Judgement:
+        three_quarters = float(weights["weight"][0]) == 3.0
+        return Judgement(list(losses) if three_quarters else [0.5] * 6, [True] * 6)
+
+    assert best_blend(START, END, judge, np.array([0, 0, 0, 1, 1, 1])).share == share

@@ -662,11 +662,12 @@ def test_going_on_from_a_run_keeps_its_settings_weights_and_splits(few_pictures:
     done = call("train", "--from", first, "--data", data, "--epochs", 1, "--out", second)
     assert done.code == 0, done.err
     before, after = read_run(first), read_run(second)
-    anew = {"recipe": after.settings.recipe, "reasons": after.settings.reasons, "margin": after.settings.margin}
+    anew = {"recipe": after.settings.recipe, "reasons": after.settings.reasons, "margin": after.settings.margin,
+            "learning_rate": after.settings.learning_rate}  # fmt: skip
     assert after.settings == msgspec.structs.replace(
         before.settings, data=str(data), epochs=1, start=str(first), **anew
     )
-    assert before.settings.recipe == "scratch" != after.settings.recipe
+    assert before.settings.recipe == "scratch" != after.settings.recipe and before.settings.rate > after.settings.rate
     assert after.record.weights == "run:first"
     was = {s.sha256: s.split for s in before.splits}
     now = {s.sha256: s.split for s in after.splits}

@@ -13,7 +13,7 @@ from edgetl.errors import WeightsError
 
 NAME = "builtin"  # what --weights calls them
 # Architecture by timm's name: the SHA-256 of its file, NAME.safetensors beside this module.
-_DIGESTS = {"mobilenetv2_050": "53e5073cd6a04ab35d4faab93943f8102b6fffb1eda7f2236d89469af54827a5"}
+_DIGESTS = {"mobilenetv2_050": "21a8c9a052a98f6670c7a0f24c250a296899e73f51535a59bb4a593cc915aa3e"}
 # As one types them after --model.
 MODELS = ("mobilenet_v2_050",)
 NAMED = f"built-in weights: only {', '.join(MODELS)}"

@@ -27,7 +27,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pictures: int = 60_000
     imgsz: int = 96
     early_imgsz: int = 64
-    steps: int = 8_000
+    steps: int = 24_000
     batch: int = 32
     learning_rate: float = 3e-3
     weight_decay: float = 0.02
