@@ -108,7 +108,7 @@ def _converted(values: dict[str, Any]) -> Settings:
     "learning_rate",
     type=float,
     default=None,
-    help="Learning rate of the head.  [default: 3e-4; for weights from drawn pictures 1e-3, from nothing 4e-3]",
+    help="Learning rate of the head.  [default: 5e-4; for weights from drawn pictures 1e-3, from nothing 4e-3]",
 )
 @click.option(
     "--layer-ratio",

@@ -52,7 +52,7 @@ FROM_NOTHING = Budget(1500, (40, 150), 0.3)
 # every picture needs; those of drawn pictures not as well.
 LAYER_RATIO, DRAWN_LAYER_RATIO = 20.0, 3.0
 # The head's learning rate: the more the weights know, the less they may be moved at once.
-RATE, DRAWN_RATE, RATE_FROM_NOTHING = 3e-4, 1e-3, 4e-3
+RATE, DRAWN_RATE, RATE_FROM_NOTHING = 5e-4, 1e-3, 4e-3
 
 
 class Facts(msgspec.Struct, frozen=True):
