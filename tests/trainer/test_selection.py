@@ -1,0 +1,40 @@
+"""Whether a fine-tuned net counts instead of the one that it began with."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from edgetl.trainer.blending import Blend
+from edgetl.trainer.improvement import Judgement
+from edgetl.trainer.selection import EpochRow, Progressing
+
+TRUTH = np.repeat([0, 1], 10)
+
+
+def judged(hits: int) -> Judgement:
+    """So many of the twenty pictures are judged right, the wrong ones in turn from both classes."""
+    wrong = {10 * (n % 2) + n // 2 for n in range(20 - hits)}
+    return Judgement([1.5 if n in wrong else 0.3 for n in range(20)], [n not in wrong for n in range(20)])
+
+
+def row(epoch: int, hits: int) -> EpochRow:
+    return EpochRow(epoch, math.nan, math.nan, 0.5, hits / 20, 1e-3, 1.0)
+
+
+def begun() -> Progressing:
+    return Progressing(rows=[row(0, 18)], start=judged(18))
+
+
+@pytest.mark.parametrize(
+    ("hits", "margin", "counts"),
+    [(17, -1.0, True), (17, 0.0, False), (11, -1.0, False), (19, 0.0, True), (19, 1.0, False), (20, 1.0, True)],
+)
+def test_margin_below_nothing_forgives_what_may_be_chance_and_no_more(hits: int, margin: float, counts: bool) -> None:
+    """Of twenty pictures the start names eighteen."""
+    at = begun()
+    assert at.takes_lead(row(1, hits), judged(hits), TRUTH, margin) is counts
+    assert at.leading_epoch == 1
+    assert begun().yields_to(Blend(0.5, judged(hits)), TRUTH, margin) is counts
