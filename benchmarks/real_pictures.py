@@ -24,7 +24,7 @@ def measure(name: str, root: Path, out: Path) -> dict[str, Any]:
     """Trains, exports and evaluates one set."""
     data, run, bundle = root / SETS[name], out / name, out / f"{name}.edgetl"
     _, training = run_edgetl("train", "--data", data, "--model", "mobilenet_v2", "--weights", root / WEIGHTS,
-                             "--imgsz", 224, "--epochs", 9, "--seed", 0, "--out", run)  # fmt: skip
+                             "--imgsz", 224, "--seed", 0, "--out", run)  # fmt: skip
     _, exporting = run_edgetl("export", run, "--out", bundle)
     float_model, _ = run_edgetl("evaluate", run, "--data", data, "--split", "test")
     row: dict[str, Any] = {"n": float_model["n"], "float": _accuracy(float_model)}
