@@ -117,7 +117,7 @@ def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
         learning_rate=RATE_FROM_NOTHING if scratch else DRAWN_RATE if facts.drawn else RATE,
         layer_ratio=DRAWN_LAYER_RATIO if facts.drawn else LAYER_RATIO,
         unfreeze=UNFREEZE if facts.lopsided and not scratch else 0.0,
-        margin=MARGIN if asked != "auto" or scratch else _margin(facts),
+        margin=0.0 if scratch else MARGIN if asked != "auto" else _margin(facts),
         balance="sampling" if facts.lopsided else "weights",
         augmentation="part" if facts.lopsided else "natural",
     )  # fmt: skip
