@@ -199,7 +199,8 @@ def test_pretrained_run_that_was_broken_off_blends_what_the_run_in_one_go_does(
     whole = trained(settings, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         train(settings, tmp_path / "two", resume=False, reporter=BreaksOff("epoch 2/3"))
-    record = train(settings, tmp_path / "two", resume=True, reporter=SilentReporter())
+    decided = read_run(tmp_path / "two").settings  # as --resume takes them
+    record = train(decided, tmp_path / "two", resume=True, reporter=SilentReporter())
     assert (tmp_path / "two" / BEST).read_bytes() == (tmp_path / "whole" / BEST).read_bytes()
     assert (record.blend, record.best_epoch) == (whole.blend, whole.best_epoch)
     assert any(name.startswith("start.") for name in load_file(tmp_path / "two" / LAST))
