@@ -34,6 +34,7 @@ PENALTIES = (
     1e-3,
     1e-4,
 )  # L2 penalties tried; features have unit variance, so they mean the same everywhere
+FAINT = 0.1  # of the features' usual deviation
 _BLOCK = 512  # pictures whose features are copied at once
 
 
@@ -137,12 +138,15 @@ def fit_head(train: Tensor, targets: Tensor, val: Tensor, val_targets: Tensor, c
 
 
 def moments(features: Tensor, rows: NDArray[np.int64] | None = None) -> tuple[Tensor, Tensor]:
-    """Mean and deviation (at least 1e-6) of each feature, over all the pictures or over some; without a copy of them."""
+    """Mean and deviation of each feature, over all the pictures or over some; without a copy of them. The deviation is at least
+    FAINT of the root mean square of all: a fainter feature would get weights beside which an int8 head rounds the others
+    away, and its own values are lost among the steps of the rest."""
     chosen = np.arange(len(features)) if rows is None else rows
     parts = [torch.from_numpy(chosen[start : start + _BLOCK]) for start in range(0, len(chosen), _BLOCK)]
     mean = torch.stack([features[part].sum(dim=0, dtype=torch.float64) for part in parts]).sum(dim=0) / len(chosen)
     squares = torch.stack([(features[part] - mean).square().sum(dim=0) for part in parts]).sum(dim=0)
-    std = (squares / max(1, len(chosen) - 1)).sqrt()
+    variance = squares / max(1, len(chosen) - 1)
+    std = variance.clamp_min(FAINT**2 * float(variance.mean())).sqrt()
     return mean.float(), std.float().clamp_min(1e-6)
 
 

@@ -58,7 +58,9 @@ def test_units_of_the_features_do_not_matter() -> None:
     """Features are standardized to fit and the head is folded back: other units and offsets, the same logits."""
     train, targets = clouds(60, 8, 3.0, 1)
     val, val_targets = clouds(30, 8, 3.0, 2)
-    units = torch.tensor([0.01, 100.0, 1.0, 5.0, 0.2, 30.0, 2.0, 0.5])
+    units = 100 * torch.tensor(
+        [0.5, 2.0, 1.0, 1.5, 0.7, 3.0, 2.0, 0.5]
+    )  # unless a feature is much fainter than the others
     offsets = torch.tensor([3.0, -500.0, 0.0, 40.0, 1.0, -20.0, 7.0, -0.5])
     plain = fit_head(train, targets, val, val_targets, EVEN)
     other = fit_head(train * units + offsets, targets, val * units + offsets, val_targets, EVEN)
@@ -120,3 +122,17 @@ def test_class_weights_make_every_class_count_the_same() -> None:
     totals = weights * torch.tensor([30.0, 10.0, 5.0])
     assert torch.allclose(totals, totals.mean().expand(3))
     assert float(totals.sum()) == pytest.approx(45)
+
+
+def test_head_says_the_same_in_eight_bits_though_many_features_are_faint() -> None:
+    """Two hundred of the features are a thousand times fainter than the others; drawn pictures leave a net with many of those."""
+    scale = torch.where(torch.arange(256) < 56, 1.0, 1e-3)
+    train, targets = clouds(120, 256, 3.0, 1)
+    val, val_targets = clouds(300, 256, 3.0, 2)
+    train, val = train * scale, val * scale
+    head = fit_head(train, targets, val, val_targets, EVEN)
+    step = head.weight.abs().max(dim=1, keepdim=True).values / 127  # one for each class, as converters have it
+    guesses = (val @ head.weight.T + head.bias).argmax(dim=1)
+    rounded = (val @ ((head.weight / step).round() * step).T + head.bias).argmax(dim=1)
+    assert (rounded == guesses).float().mean() > 0.98
+    assert head.val_balanced_accuracy > 0.75
