@@ -133,7 +133,7 @@ def _converted(values: dict[str, Any]) -> Settings:
     type=float,
     default=None,
     help="By how many standard errors on val a fine-tuned net must beat its probe, or else the probe stays; below 0: how many "
-    "it may be behind.  [default: 1 or 2 where auto decides and classes are short of pictures, else -1]",
+    "it may be behind.  [default: 1 or 2 where auto decides and classes are short of pictures, from nothing 0, else -1]",
 )
 @click.option("--average/--no-average", default=True, show_default=True, help="Keep a moving average of the weights.")
 @click.option(

@@ -199,14 +199,13 @@ class Camera:
         self._passed_before += frames
 
     def _frame_of(self, message: FromChild) -> Frame | None:
+        if isinstance(message, Taken | Lost | Alive):
+            self._pass_over(message.skipped)
         if isinstance(message, Taken):
             return self._taken(message)
         if isinstance(message, Opened):
             self._opened(message)
-        elif isinstance(message, Alive):
-            self._pass_over(message.skipped)
         elif isinstance(message, Lost):
-            self._pass_over(message.skipped)
             if not message.camera_gone:
                 return self._fault(message.reason)
             was_there = self._reason is None
@@ -218,7 +217,6 @@ class Camera:
         assert self._process is not None
         self._reason = None
         self._fault_due_s = time.monotonic() + self._task.config.frame_timeout_s
-        self._pass_over(message.skipped)
         image = self._process.frame(message)
         return self._next_frame(image, message.arrived_s, None)
 
