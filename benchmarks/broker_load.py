@@ -15,12 +15,14 @@ import threading
 import time
 from pathlib import Path
 
+import click
 import msgspec
 import numpy as np
 
 from edgetl.benchmarks.machine import machine
 from edgetl.benchmarks.ports import free_port
 from edgetl.benchmarks.store_and_forward import broker, until
+from edgetl.exits import ended
 from edgetl.runtime.outputs.config import Mqtt
 from edgetl.runtime.outputs.mqtt import MqttDelivery
 from edgetl.runtime.spool.rows import Row
@@ -99,12 +101,14 @@ def _processor_s(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def main(fleets: tuple[int, ...]) -> None:
+@click.command()
+@click.argument("devices", nargs=-1, type=click.IntRange(min=1))
+def main(devices: tuple[int, ...]) -> None:
     """Prints one JSON line."""
     with tempfile.TemporaryDirectory() as folder:
-        rows = [load(devices, Path(folder)) for devices in fleets]
-    print(json.dumps({"machine": machine(), "fleets": rows}))
+        rows = [load(stations, Path(folder)) for stations in devices or FLEETS]
+    click.echo(json.dumps({"machine": machine(), "fleets": rows}))
 
 
 if __name__ == "__main__":
-    main(tuple(map(int, sys.argv[1:])) or FLEETS)
+    sys.exit(ended(main))

@@ -22,6 +22,8 @@ from typing import Any
 
 import click
 
+from edgetl.exits import ended
+
 
 def seconds(bundle: Path, arguments: list[str]) -> float:
     """Wall time of one `edgetl flash`, its process start included."""
@@ -110,4 +112,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -80,6 +80,7 @@ PIECES = (
           short=False, rows="elsewhere/recipes.json"),
     Piece("pretraining-trials", "edgetl.benchmarks.pretraining_trials {work}/trials", short=False, rows="trials/pretraining_trials.json"),
     Piece("pretraining-worth", "edgetl.benchmarks.pretraining_worth {work}/worth", short=False, rows="worth/pretraining_worth.json"),
+    Piece("demo-training", "edgetl.benchmarks.demo_training {work}/demo", short=False, rows="demo/demo_training.json"),
     Piece("export-peers", "edgetl.benchmarks.export_peers {work}/peers --rounds 2 -- --rung equalized --max-drop 100 --max-recall-loss 100"
           " --max-flips 100 --max-gain-error 1000", short=False),
     Piece("training-peers", "edgetl.benchmarks.training_peers {work}/peers --imgsz 96 --rounds 2", short=False),

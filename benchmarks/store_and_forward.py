@@ -21,12 +21,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 import numpy as np
 
 from edgetl.benchmarks.machine import machine
 from edgetl.benchmarks.ports import free_port
 from edgetl.errors import MissingPartError
+from edgetl.exits import ended
 from edgetl.runtime.outputs.config import Csv, Mqtt, OutputConfig, Sqlite
 from edgetl.runtime.outputs.sink import Outputs, open_outputs
 from edgetl.runtime.sources.base import Frame
@@ -185,6 +187,9 @@ def _subscriber(port: int) -> Iterator[list[int]]:
         client.loop_stop()
 
 
+@click.command()
+@click.argument("results", default=RESULTS, type=click.IntRange(min=1))
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 def main(results: int, folder: Path | None) -> None:
     """Prints one JSON line."""
     with tempfile.TemporaryDirectory(dir=folder) as made:
@@ -195,8 +200,8 @@ def main(results: int, folder: Path | None) -> None:
             "show": show_cost(place),
             "backlog": backlog(place, results),
         }
-    print(json.dumps(report))
+    click.echo(json.dumps(report))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else RESULTS, Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    sys.exit(ended(main))

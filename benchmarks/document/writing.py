@@ -44,6 +44,7 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "recipes-elsewhere": ("`auto` on harder sets", tables.recipes_elsewhere),
     "pretraining-trials": ("Ways to pretrain", tables.pretraining_trials),
     "pretraining-worth": ("What weights to begin with are worth", tables.pretraining_worth),
+    "demo-training": ("How soon the demo's part is learned", tables.demo_training),
     "export-peers": ("An export beside other programs", peers.export_peers),
     "training-peers": ("Training beside other programs", peers.training_peers),
     "one-class-peers": ("Learning good parts beside other programs", peers.one_class_peers),
