@@ -306,7 +306,7 @@ def pretraining_worth(found: Any) -> list[str]:
 def demo_training(found: Any) -> list[str]:
     """The demo's training from the built-in weights and from nothing, over epochs."""
     told = (
-        f"`edgetl train {found['flags']}` on the demo's pictures of the part, others for each seed: balanced accuracy on 200 test pictures,"
+        f"`edgetl train {found['flags']}` on the demo's pictures of the part, others for each seed: balanced accuracy on 2,000 test pictures,"
         " mean and extremes over the seeds, and how long the command took with all that it writes. The demo takes the built-in weights of"
         f" {DEMO_MODEL} for {DEMO_EPOCHS} epochs."
     )
