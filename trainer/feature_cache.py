@@ -22,7 +22,7 @@ from edgetl.runtime.files import cache_folder, write_file
 from edgetl.trainer.scratch import scratch_array
 
 MAX_BYTES = 2_000_000_000  # of all spaces together: features of some 400,000 pictures
-CHUNK = 4096  # pictures a file at most, so that reading and writing need little memory
+CHUNK = 512  # pictures a file at most, so that reading and writing need little memory however many there are
 
 _log = logging.getLogger("edgetl.train")
 

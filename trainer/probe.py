@@ -143,8 +143,12 @@ def moments(features: Tensor, rows: NDArray[np.int64] | None = None) -> tuple[Te
     away, and its own values are lost among the steps of the rest."""
     chosen = np.arange(len(features)) if rows is None else rows
     parts = [torch.from_numpy(chosen[start : start + _BLOCK]) for start in range(0, len(chosen), _BLOCK)]
-    mean = torch.stack([features[part].sum(dim=0, dtype=torch.float64) for part in parts]).sum(dim=0) / len(chosen)
-    squares = torch.stack([(features[part] - mean).square().sum(dim=0) for part in parts]).sum(dim=0)
+    mean, squares = torch.zeros(2, features.shape[1], dtype=torch.float64)
+    for part in parts:  # summed in place: what a block leaves behind keeps the memory of the block from being used again
+        mean += features[part].sum(dim=0, dtype=torch.float64)
+    mean /= len(chosen)
+    for part in parts:
+        squares += (features[part] - mean).square().sum(dim=0)
     variance = squares / max(1, len(chosen) - 1)
     std = variance.clamp_min(FAINT**2 * float(variance.mean())).sqrt()
     return mean.float(), std.float().clamp_min(1e-6)
