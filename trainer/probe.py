@@ -125,9 +125,7 @@ def fit_head(train: Tensor, targets: Tensor, val: Tensor, val_targets: Tensor, c
     scaled = standardized(train, mean, std)
     best: Head | None = None
     for penalty in PENALTIES:
-        weight, bias = fit_linear(scaled, targets, class_weights, penalty)
-        weight = weight / std  # folded, so that the head takes plain features
-        bias = bias - weight @ mean
+        weight, bias = folded(*fit_linear(scaled, targets, class_weights, penalty), mean, std)
         logits = val @ weight.T + bias
         loss = float(F.cross_entropy(logits, val_targets, class_weights))
         if best is None or loss < best.val_loss:
@@ -144,7 +142,8 @@ def moments(features: Tensor, rows: NDArray[np.int64] | None = None) -> tuple[Te
     chosen = np.arange(len(features)) if rows is None else rows
     parts = [torch.from_numpy(chosen[start : start + _BLOCK]) for start in range(0, len(chosen), _BLOCK)]
     mean, squares = torch.zeros(2, features.shape[1], dtype=torch.float64)
-    for part in parts:  # summed in place: what a block leaves behind keeps the memory of the block from being used again
+    # Summed in place: a result that a block leaves behind would keep the block's memory from being used again.
+    for part in parts:
         mean += features[part].sum(dim=0, dtype=torch.float64)
     mean /= len(chosen)
     for part in parts:
@@ -162,6 +161,12 @@ def standardized(features: Tensor, mean: Tensor, std: Tensor, rows: NDArray[np.i
         part = torch.from_numpy(chosen[start : start + _BLOCK])
         scaled[start : start + _BLOCK] = (features[part] - mean) / std
     return scaled
+
+
+def folded(weight: Tensor, bias: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+    """The head that takes plain features and says what this one says of standardized ones."""
+    weight = weight / std
+    return weight, bias - weight @ mean
 
 
 def fit_linear(features: Tensor, targets: Tensor, class_weights: Tensor, penalty: float) -> tuple[Tensor, Tensor]:

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from edgetl.runtime.decision import probabilities
-from edgetl.trainer.probe import PENALTIES, fit_linear, moments, standardized
+from edgetl.trainer.probe import PENALTIES, fit_linear, folded, moments, standardized
 
 FOLDS = 5
+_BLOCK = 512  # pictures judged at once, so that memory does not grow with their number
 
 
 def folds_of(truth: NDArray[np.int64], groups: list[int], seed: int = 0) -> NDArray[np.int64]:
@@ -73,6 +74,9 @@ def predict(
     mean, std = moments(every, train)
     scaled = standardized(every, mean, std, train)
     class_weights = torch.tensor(weights, dtype=torch.float32)
-    weight, bias = fit_linear(scaled, torch.from_numpy(truth[train]), class_weights, penalty)
-    logits = ((every[torch.from_numpy(test)] - mean) / std).float() @ weight.T + bias
-    return probabilities(logits.numpy())
+    weight, bias = folded(*fit_linear(scaled, torch.from_numpy(truth[train]), class_weights, penalty), mean, std)
+    logits = np.zeros((len(test), classes), np.float32)
+    for start in range(0, len(test), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        logits[block] = (every[torch.from_numpy(test[block])].float() @ weight.T + bias).numpy()
+    return probabilities(logits)
