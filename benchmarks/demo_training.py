@@ -98,7 +98,8 @@ def main() -> None:
     parser.add_argument("--starts", nargs="+", default=list(STARTS), choices=list(STARTS))
     parser.add_argument("--seeds", type=int, default=3)
     asked = parser.parse_args()
-    plan = {"flags": " ".join(map(str, TRAINING))}
+    rates = {name: start.rate for name, start in STARTS.items()}
+    plan = {"flags": " ".join(map(str, TRAINING)), "rates": rates}
     kept = KeptRows(asked.out / "demo_training.json", Row, table, plan=plan)
     for case in cases(asked.starts, asked.seeds):
         if case not in {row.case for row in kept.rows}:

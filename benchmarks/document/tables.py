@@ -305,9 +305,10 @@ def pretraining_worth(found: Any) -> list[str]:
 
 def demo_training(found: Any) -> list[str]:
     """The demo's training from the built-in weights and from nothing, over epochs."""
+    rates = ", ".join(f"{name} {rate:g}" for name, rate in found["rates"].items())
     told = (
         f"`edgetl train {found['flags']}` on the demo's pictures of the part, others for each seed: balanced accuracy on 2,000 test pictures,"
-        " mean and extremes over the seeds, and how long the command took with all that it writes. The demo takes the built-in weights of"
+        f" mean and extremes over the seeds, and how long the command took with all that it writes. `--lr`: {rates}. The demo takes the built-in weights of"
         f" {DEMO_MODEL} for {DEMO_EPOCHS} epochs."
     )
     return [told, "", *demo_rows(msgspec.convert(found["rows"], list[DemoRow])).splitlines()]
