@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from edgetl.errors import ExportError, storage
 from edgetl.runtime.picture import decode, read_bytes
 from edgetl.runtime.preprocess import Preprocessing, preprocess
-from edgetl.trainer.run_folder import Run, SplitRecord
+
+if TYPE_CHECKING:  # it brings torch, which the converter's own process has no use for: a second, and 200 MB
+    from edgetl.trainer.run_folder import Run, SplitRecord
 
 
 def pictures_of(run: Run, split: str, data: Path) -> list[SplitRecord]:
@@ -41,6 +44,7 @@ def images_of(pictures: list[SplitRecord], data: Path, how: Preprocessing) -> ND
 
 
 CONSTANT = 2  # pictures that `stream` begins with; they set the input's range, and say nothing of any other
+FEWEST = CONSTANT + 1  # for a calibrator whose ranges, but the input's, are replaced: those, and a real one
 
 
 def stream(path: Path) -> Iterator[NDArray[np.float32]]:

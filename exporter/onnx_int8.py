@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgetl.errors import ExportError, StorageError, storage
-from edgetl.exporter.calibration import stream
+from edgetl.exporter.calibration import FEWEST, stream
 from edgetl.exporter.deadline import NEVER, Deadline
 from edgetl.exporter.onnx_ranges import overrides
 from edgetl.exporter.onnx_variants import symmetric
@@ -75,25 +76,27 @@ def _quantized(folder: Path, graph: Path, how: Quantization, deadline: Deadline)
     wide = how.precision == "int16"
     pictures = folder / "calibration.npy"
     options: dict[str, Any] = {"QuantizeBias": True}
+    shown = None  # all of them
     if how.ranges != "min-max":
         options["TensorQuantOverrides"] = overrides(graph, pictures, how.ranges, deadline)
+        shown = FEWEST
     quantized = folder / "qdq.onnx"
     quantize_static(
-        str(graph), str(quantized), _reader(pictures, deadline), quant_format=QuantFormat.QDQ, per_channel=True,
+        str(graph), str(quantized), _reader(pictures, deadline, shown), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QUInt16 if wide else QuantType.QUInt8, weight_type=QuantType.QInt8,
         calibrate_method=CalibrationMethod.MinMax, nodes_to_exclude=list(how.kept_onnx), extra_options=options,
     )  # fmt: skip
     return onnx.load(str(quantized))
 
 
-def _reader(pictures: Path, deadline: Deadline) -> Any:
+def _reader(pictures: Path, deadline: Deadline, shown: int | None) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Pictures(CalibrationDataReader):  # type: ignore[misc]
         """Calibration pictures as onnxruntime asks for them."""
 
         def __init__(self) -> None:
-            self._images: Iterator[NDArray[np.float32]] = stream(pictures)
+            self._images: Iterator[NDArray[np.float32]] = islice(stream(pictures), shown)
 
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             """The next picture as 1×3×S×S, or None."""

@@ -16,20 +16,26 @@ from edgetl.exporter.deadline import NEVER, Deadline
 from edgetl.exporter.quantization import RangeRule
 from edgetl.exporter.ranges import histograms_of, logits_range, range_of
 
-# Their results take the range of what goes in, or are no activations.
-PASSED_THROUGH = {"Reshape", "Flatten", "Transpose", "MaxPool", "Squeeze", "Unsqueeze", "Shape", "Constant", "Identity"}
+# They move values or choose among them, so that their results have the range of what goes in.
+MOVES = {"Reshape", "Flatten", "Transpose", "MaxPool", "Squeeze", "Unsqueeze", "Identity"}
+# Their results are no activations.
+_NO_ACTIVATIONS = {"Shape", "Constant"}
 
 
 def overrides(
     model: Path, pictures: Path, rule: RangeRule, deadline: Deadline = NEVER
 ) -> dict[str, list[dict[str, Any]]]:
     """The rule's range for every activation but the input, by tensor name; the logits have their own."""
-    logits = {output.name for output in onnx.load(str(model), load_external_data=False).graph.output}
+    graph = onnx.load(str(model), load_external_data=False).graph
+    logits = {output.name for output in graph.output}
     session, names = _watched(model)
     ranges = {
         name: logits_range(h) if name in logits else range_of(h, rule)
         for name, h in histograms_of(names, lambda: _seen(session, names, pictures, deadline)).items()
     }
+    for node in graph.node:  # what is not rounded where it is made (a mean, a GELU) is rounded where it was moved to
+        if node.op_type in MOVES and node.input[0] in ranges and node.output[0] not in logits:
+            ranges[node.output[0]] = ranges[node.input[0]]
     return {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in ranges.items()}
 
 
@@ -54,7 +60,7 @@ def _watched(model: Path) -> tuple[Any, list[str]]:
     between = [
         name
         for node in graph.graph.node
-        if node.op_type not in PASSED_THROUGH
+        if node.op_type not in MOVES | _NO_ACTIVATIONS
         for name in node.output
         if name not in ends and kinds.get(name) == onnx.TensorProto.FLOAT
     ]

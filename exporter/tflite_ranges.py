@@ -15,13 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetl.exporter.calibration import CONSTANT, stream
+from edgetl.exporter.calibration import CONSTANT, FEWEST, stream
 from edgetl.exporter.quantization import Quantization
 from edgetl.exporter.ranges import Range, histograms_of, logits_range, range_of
 from edgetl.exporter.second_factors import around_zero, second_factors
 from edgetl.runtime.graphs import read_tflite
-
-FEWEST = CONSTANT + 1  # pictures for TensorFlow's calibrator: those that set the input's range, and a real one
 
 
 def quantize(converter: Any, pictures: Path, how: Quantization) -> bytes:

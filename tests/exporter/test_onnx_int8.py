@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgetl.errors import ExportError
+from edgetl.exporter.calibration import FEWEST
 from edgetl.exporter.layers import onnx_layers
 from edgetl.exporter.onnx_int8 import folded, quantize, take_raw_pixels
 from edgetl.exporter.quantization import Quantization
@@ -72,6 +74,17 @@ def test_layer_that_was_kept_in_float_computes_in_float(tmp_path: Path) -> None:
         for opened in (open_interpreter("onnxruntime", model, "mixed.onnx", 1, k) for k in ("reference", "fast"))
     )
     assert np.abs(fast - plain).max() < 1e-3 * np.ptp(plain)  # with its weights in int8 it would be 8 times as much
+
+
+def test_rule_sets_every_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime's own calibrator is shown the fewest pictures; shown all of them, it makes the same file."""
+    graphs.written_with_a_moved_mean(tmp_path)
+    files = []
+    for shown in (FEWEST, 1000):
+        monkeypatch.setattr("edgetl.exporter.onnx_int8.FEWEST", shown)
+        quantize(tmp_path, Quantization(ranges="mse"))
+        files.append(hashlib.sha256((tmp_path / "int8.onnx").read_bytes()).hexdigest())
+    assert files[0] == files[1]
 
 
 @pytest.fixture(scope="session")
