@@ -27,14 +27,15 @@ def timed(reporter: Reporter, name: str, step: Callable[[], None]) -> None:
 
 
 def quantize(
-    source: Path, how: Quantization, out: Path, reporter: Reporter, converter: Converter, deadline: Deadline = NEVER
-) -> tuple[ModelFile, ...]:
-    """The quantized files of `source`/model.onnx, in `out`. Raises ExportError.
+    source: Path, how: Quantization, out: Path, reporter: Reporter, converter: Converter, deadline: Deadline = NEVER,
+    float_of: Path | None = None,
+) -> tuple[ModelFile, ...]:  # fmt: skip
+    """The quantized files of `source`/model.onnx, in `out`; and `float_of`/float32.tflite, if the converter can. Raises ExportError.
 
     The two quantizations run at once, since TFLite's has a process of its own.
     """
     with ThreadPoolExecutor(1) as beside:
-        converted = beside.submit(timed, reporter, "TFLite", lambda: tflite.convert(source, how, converter))
+        converted = beside.submit(timed, reporter, "TFLite", lambda: tflite.convert(source, how, converter, float_of))
         timed(reporter, "ONNX", lambda: onnx_int8.quantize(source, how, deadline))
         converted.result()
     made = [model_file(source, how.precision, "tflite"), model_file(source, how.precision, "onnx")]
@@ -45,10 +46,14 @@ def quantize(
 
 def float_model(source: Path, converter: Converter) -> ModelFile:
     """The float TFLite file of `source`/model.onnx, converted if that was not done yet."""
-    file = model_file(source, "float32", "tflite")
-    if not file.path.exists():
+    if not has_float(source):
         tflite.convert(source, Quantization(precision="float32"), converter)
-    return file
+    return model_file(source, "float32", "tflite")
+
+
+def has_float(source: Path) -> bool:
+    """Whether that file is there."""
+    return model_file(source, "float32", "tflite").path.exists()
 
 
 def folded_onnx(source: Path) -> Path:

@@ -40,8 +40,9 @@ class Histogram:
     def add(self, values: NDArray[np.float32]) -> None:
         """Counts more values, or a sample of them where there are very many; those outside fall into the outermost bins."""
         if self.high > self.low:
-            clipped = np.clip(_sampled(values), self.low, self.high)
-            self.counts += np.histogram(clipped, bins=BINS, range=(self.low, self.high))[0]
+            # numpy.histogram takes four times as long, as it looks again at values that lie on an edge.
+            bins = (_sampled(values) - np.float32(self.low)) / np.float32(self.high - self.low) * BINS
+            self.counts += np.bincount(np.clip(bins, 0, BINS - 1).astype(np.intp), minlength=BINS)
 
     @property
     def centres(self) -> NDArray[np.float64]:

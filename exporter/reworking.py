@@ -45,16 +45,15 @@ class Reworking:
     def _float(self) -> GraphModule:
         return graph_of(Deployed(self._run.network()).eval(), self._run.record.preprocessing.size)
 
-    @cached_property
-    def _train(self) -> Tensor:
-        pictures = sorted(pictures_of(self._run, "train", self._data), key=lambda p: p.sha256)[:MOST]
+    def _train(self, most: int) -> Tensor:
+        pictures = sorted(pictures_of(self._run, "train", self._data), key=lambda p: p.sha256)[:most]
         return torch.from_numpy(images_of(pictures, self._data, self._run.record.preprocessing))
 
     @cached_property
     def equalized(self) -> GraphModule:
         """The network with its channels equalized and its biases corrected."""
         graph = copy.deepcopy(self._float)
-        seen = torch.cat([self._calibration, self._train[:MORE]])
+        seen = torch.cat([self._calibration, self._train(MORE)])
         equalize(graph, seen)
         correct_biases(graph, seen)
         return graph
@@ -66,7 +65,7 @@ class Reworking:
         how = PRESETS[self._run.settings.augmentation]
         schedule = Schedule(seed=self._run.settings.seed)
         found = distil(
-            graph, self._float, self._train, self._calibration[:CHECKED], self._ranges(graph), how, schedule,
+            graph, self._float, self._train(MOST), self._calibration[:CHECKED], self._ranges(graph), how, schedule,
             lambda: end - time.monotonic(),
         )  # fmt: skip
         self._reporter.say(

@@ -55,8 +55,11 @@ def parse_converter(text: str) -> tuple[str, ...]:
     return words
 
 
-def convert(folder: Path, how: Quantization | None = None, converter: Converter | None = None) -> None:
-    """Converts `folder`/model.onnx to float32.tflite and, unless that is all, to PRECISION.tflite there.
+def convert(
+    folder: Path, how: Quantization | None = None, converter: Converter | None = None, float_of: Path | None = None
+) -> None:
+    """Converts `folder`/model.onnx to float32.tflite and, unless that is all, to PRECISION.tflite there. `float_of` is another
+    folder with weights of the same net: a program that takes a second one writes float32.tflite there too, and is begun once.
 
     What does not depend on `how` is kept in the folder for the next time. Raises ExportError, StorageError.
     """
@@ -67,7 +70,7 @@ def convert(folder: Path, how: Quantization | None = None, converter: Converter 
         (folder / ORDER_NAME).write_bytes(msgspec.json.encode(how))
         try:
             done = subprocess.run(
-                [*converter.command, str(folder)], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                [*converter.command, str(folder), *([] if float_of is None else [str(float_of)])], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                 timeout=converter.timeout_s, env={**os.environ, "PYTHONUNBUFFERED": "1"}, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:

@@ -1,8 +1,9 @@
-"""ONNX to float and quantized TFLite, run as a process of its own: `python -m edgetl.exporter.tflite_process FOLDER`.
+"""ONNX to float and quantized TFLite, run as a process of its own: `python -m edgetl.exporter.tflite_process FOLDER [FLOAT]`.
 
 TensorFlow's memory is returned when it ends, its many log lines go to a file, and a crash in it is one exit code.
 FOLDER holds `model.onnx`, `calibration.npy` and `quantization.json`; `float32.tflite` and the quantized file are
-written there, and the saved graph stays for another quantization of the same net.
+written there, and the saved graph stays for another quantization of the same net. Of FLOAT, a folder with other weights of that
+net, only the float file is made: TensorFlow takes longer to begin than to convert.
 """
 
 from __future__ import annotations
@@ -33,14 +34,19 @@ FLOAT_NAME = "float32.tflite"
 
 def convert(folder: Path) -> None:
     """Writes the TFLite files that are wanted beside the ONNX graph."""
-    os.chdir(folder)
+    convert_float(folder)
     how = msgspec.json.decode(Path(ORDER_NAME).read_bytes(), type=Quantization)
+    if how.precision != "float32":
+        _write(f"{how.precision}.tflite", _quantized(how))
+
+
+def convert_float(folder: Path) -> None:
+    """Writes the float file beside the ONNX graph, unless it is there, and stays in that folder."""
+    os.chdir(folder)
     if not Path(FLOAT_NAME).exists():
         np.save(SAMPLE_NAME, np.zeros((20, 128, 128, 3), np.float32))
         _save_graph(_keras_model())
         _write(FLOAT_NAME, bytes(_converter().convert()))
-    if how.precision != "float32":
-        _write(f"{how.precision}.tflite", _quantized(how))
 
 
 def _write(name: str, model: bytes) -> None:
@@ -52,8 +58,10 @@ def _write(name: str, model: bytes) -> None:
 def _keras_model() -> Any:
     """The ONNX graph as a Keras model. onnx2tf's own files are not asked for: two of them would take 75 s."""
     import onnx2tf
+    import tensorflow as tf
 
     keep_depthwise()
+    tf.keras.backend.clear_session()  # else the layers of a second net are counted on from the first's, and named so in its file
     return onnx2tf.convert(
         input_onnx_file_path="model.onnx", output_folder_path="onnx2tf", not_use_onnxsim=True, disable_model_save=True,
         verbosity="error",
@@ -146,4 +154,7 @@ def _calibrating(converter: Any) -> Any:
 
 
 if __name__ == "__main__":
-    convert(Path(sys.argv[1]))
+    wanted = [Path(folder).resolve() for folder in sys.argv[1:]]
+    convert(wanted[0])
+    for other in wanted[1:]:
+        convert_float(other)

@@ -74,7 +74,9 @@ class Workbench:
         source = self.sources.of(rung, left_s)
         self._deadline.check()
         how, out = self.sources.quantization(rung, source, self._bounded()), self._folder / RUNGS / rung.name
-        files = conversion.quantize(source, how, out, self._reporter, self._bounded(), self._deadline)
+        files = conversion.quantize(
+            source, how, out, self._reporter, self._bounded(), self._deadline, self._float_besides(source)
+        )
         proofs = self._described_and_proved(files)
         try:
             files = with_detectors(self._run, self._data, files, self._reporter)
@@ -111,6 +113,13 @@ class Workbench:
         if self._float is None:
             self._float = self.measure({FLOAT: float_logits(self._run)}, ACCEPTANCE)[0]
         return self._float
+
+    def _float_besides(self, source: Path) -> Path | None:
+        """The weights as trained, where their float file will be wanted, is not there yet and is none of `source`'s."""
+        if not self._options.with_float:
+            return None
+        folder = self.sources.source("as trained")
+        return None if folder == source or conversion.has_float(folder) else folder
 
     def float_file(self) -> ModelFile:
         """The float TFLite model of the weights as they were trained."""

@@ -106,7 +106,8 @@ def _largest_by_channel(graph: GraphModule, images: Tensor) -> dict[str, Tensor]
 
     def note(node: Node, values: Tensor) -> Tensor:
         if values.dim() in (2, 4):
-            peak = values.abs().amax(dim=(0, 2, 3) if values.dim() == 4 else 0)
+            others = (0, 2, 3) if values.dim() == 4 else (0,)
+            peak = torch.maximum(values.amax(others), -values.amin(others))  # abs() would fill as much memory once more
             found[node.name] = torch.maximum(found[node.name], peak) if node.name in found else peak
         return values
 

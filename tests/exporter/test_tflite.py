@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import signal
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -16,12 +17,14 @@ import pytest
 
 from edgetl.errors import ExportError, StorageError
 from edgetl.exporter import tflite
+from edgetl.exporter.quantization import Quantization
 from edgetl.exporter.tflite import Converter
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.interpreters import open_named
 from edgetl.runtime.picture import read_picture
 from edgetl.runtime.preprocess import preprocess
 from edgetl.runtime.proof import prove
+from tests.exporter import graphs
 from tests.exporter.conftest import Refused
 
 
@@ -100,6 +103,26 @@ def test_gelu_is_one_operator_in_int8_in_both_files(tmp_path: Path) -> None:
     tflite.convert(tmp_path)
     proof = prove((tmp_path / "int8.tflite").read_bytes(), "tflite", "m")
     assert proof.operators["GELU"] == 1 and proof.fully_int8
+
+
+@pytest.mark.slow
+def test_float_file_is_the_same_beside_another_conversion_and_by_itself(tmp_path: Path) -> None:
+    """One process makes it after the quantized file of other weights of that net; names in it count on from nothing."""
+    other, beside, alone = (tmp_path / name for name in ("other", "beside", "alone"))
+    for folder in (other, beside, alone):
+        folder.mkdir()
+        graphs.written(folder)
+    tflite.convert(other, Quantization(ranges="mse"), float_of=beside)
+    assert sorted(p.name for p in beside.glob("*.tflite")) == ["float32.tflite"]
+    tflite.convert(alone, Quantization(precision="float32"))
+    found = {sha256((folder / "float32.tflite").read_bytes()) for folder in (other, beside, alone)}
+    assert len(found) == 1 and (other / "int8.tflite").exists()
+
+
+def test_converter_does_without_torch() -> None:
+    """Its process holds TensorFlow as it is; torch would be 200 MB more."""
+    program = "import edgetl.exporter.tflite_process, sys; print('torch' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "False\n"
 
 
 @pytest.mark.slow
