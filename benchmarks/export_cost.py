@@ -22,7 +22,7 @@ def main() -> None:
     write_dataset(out / "data", seed=0, pictures_per_class=500, width=120, height=90)
     run_edgetl("train", "--data", out / "data", "--model", "mobilenet_v2", "--weights", "none", "--recipe", "probe",
                "--imgsz", 224, "--out", out / "run")  # fmt: skip
-    calibration = sum(s["split"] == "calibration" for s in json.loads((out / "run" / "splits.json").read_text()))
+    calibration = sum(s.get("calibrates", False) for s in json.loads((out / "run" / "splits.json").read_text()))
     _, cost = run_edgetl("export", out / "run", "--out", out / "part.edgetl", "--rung", "min-max", *OPEN_GATE)
     result = {
         "calibration_pictures": calibration,

@@ -162,7 +162,10 @@ def main(
         "ultralytics export": lambda _: by_ultralytics(lambda: python_with(ULTRALYTICS, peer, out / "ultralytics-python"), export),
     })  # fmt: skip
     pictures = json.loads((export.run / "splits.json").read_text())
-    counts = {split: sum(p["split"] == split for p in pictures) for split in ("calibration", "test")}
+    counts = {
+        "calibration": sum(p.get("calibrates", False) for p in pictures),
+        "test": sum(p["split"] == "test" for p in pictures),
+    }
     result = {
         "rows": rows,
         "pictures": counts,

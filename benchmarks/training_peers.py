@@ -33,8 +33,7 @@ from edgetl.runtime.files import write_file
 from edgetl.runtime.spare import cores
 
 MODEL = "mobilenet_v2"
-# A picture with which edgetl calibrates is one more to learn from where nothing is calibrated.
-_UNDER = {"train": "train", "calibration": "train", "val": "val", "test": "test"}
+_UNDER = {"train": "train", "val": "val", "test": "test"}
 
 
 class Training(msgspec.Struct):

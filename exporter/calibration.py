@@ -25,10 +25,16 @@ def pictures_of(run: Run, split: str, data: Path) -> list[SplitRecord]:
     return sorted((s for s in run.splits if s.split == split), key=lambda s: s.path)
 
 
+def calibrating(run: Run, data: Path) -> list[SplitRecord]:
+    """The run's pictures that ranges are read from, by path: the marked ones of train, and those of a folder of their own."""
+    marked = [s for s in pictures_of(run, "train", data) if s.calibrates]
+    return sorted([*marked, *pictures_of(run, "calibration", data)], key=lambda s: s.path)
+
+
 def save(images: NDArray[np.uint8], out: Path) -> None:
     """Writes model inputs (n×S×S×3 uint8) as a .npy that the converters stream from. Raises ExportError."""
     if not len(images):
-        raise ExportError("the run has no calibration split; train again")
+        raise ExportError("the run has no pictures that calibrate; train again")
     held = io.BytesIO()  # np.save into a file does not say so where the disk is full
     np.save(held, images)
     with storage(out):

@@ -1,4 +1,4 @@
-"""The calibration set: which pictures ranges are read from. The run's own split, and frames of the real camera if given.
+"""The calibration set: which pictures ranges are read from. The run's own, and frames of the real camera if given.
 
 The rules, all seeded by the run: a frame that is in val or test, or nearly equal to one there, is left out, so is one without any contrast, and of
 pictures that are nearly alike only one is kept; classes have equal shares where the folder names them.
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetl.errors import DatasetError, PictureError, UsageError
-from edgetl.exporter.calibration import images_of, pictures_of
+from edgetl.exporter.calibration import calibrating, images_of, pictures_of
 from edgetl.exporter.resemblance import Features, share_far
 from edgetl.runtime.picture import SUFFIXES, decode, read_bytes
 from edgetl.runtime.preprocess import Image, Preprocessing, preprocess
@@ -56,7 +56,7 @@ def calibration_set(
 ) -> CalibrationSet:
     """The run's calibration pictures, joined by the frames of a folder, which `features` compares with train.
     Raises UsageError, ExportError."""
-    own = list({p.sha256: p for p in pictures_of(run, "calibration", data)}.values())
+    own = list({p.sha256: p for p in calibrating(run, data)}.values())
     images = images_of(own, data, run.record.preprocessing)
     made = CalibrationSet(images, tuple(p.sha256 for p in own))
     if frames is not None:

@@ -41,10 +41,20 @@ def confidence(model: str, images: Iterable[Image], logits: Logits, rule: Decisi
     spreads = _logit_spreads(answers, given)
     rows: dict[str, list[dict[str, float]]] = defaultdict(list)
     for answer, label in zip(answers, given, strict=True):
-        rows[label].append(confidence_of(answer, rule.temperature) | {"novelty": novelty_of(answer, spreads[label])})
+        novelty = _novelty(answer, spreads[label], given.count(label))
+        rows[label].append(confidence_of(answer, rule.temperature) | {"novelty": novelty})
     everything = [row for of_label in rows.values() for row in of_label]
     means = {label: _means(of_label) for label, of_label in sorted(rows.items())}
     return Confidence(model, len(given), _spreads(everything), means, spreads)
+
+
+def _novelty(answer: np.ndarray, of_label: LogitSpread, pictures: int) -> float:  # type: ignore[type-arg]
+    """A picture's novelty beside the others of its label. The label's mean has the picture in it, which brings the two nearer
+    than a frame of the line would be; one that is alone in its label is like it."""
+    if pictures == 1:
+        return 0.0
+    mean = np.asarray(of_label.mean)
+    return novelty_of(mean + (answer - mean) * pictures / (pictures - 1), of_label)
 
 
 def _logit_spreads(answers: np.ndarray, given: list[str]) -> dict[str, LogitSpread]:  # type: ignore[type-arg]

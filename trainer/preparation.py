@@ -15,7 +15,7 @@ from edgetl.trainer.data import TrainingData
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import SplitRecord
 from edgetl.trainer.settings import Settings
-from edgetl.trainer.splits import SPLITS, Sample, carry_over, contradictions, divide, near_duplicate_groups
+from edgetl.trainer.splits import SPLITS, Sample, calibrating, carry_over, contradictions, divide, near_duplicate_groups
 from edgetl.trainer.teachers import splits_of_teacher
 
 
@@ -56,9 +56,18 @@ def prepare(settings: Settings, reporter: Reporter) -> Prepared:
         labels=listing.labels,
     )
     _say_drawn(stored.samples, splits, reporter)
-    records = [SplitRecord(s.path, s.label, s.sha256, x) for s, x in zip(stored.samples, splits, strict=True)]
+    records = recorded(stored.samples, groups, splits, settings.seed)
     check_leakage(records, reporter)
     return Prepared(data, groups, records, passed_over)
+
+
+def recorded(samples: list[Sample], groups: list[int], splits: list[str], seed: int) -> list[SplitRecord]:
+    """What a run keeps of its pictures: where each is, and which calibrate."""
+    marks = calibrating(samples, groups, splits, seed)
+    return [
+        SplitRecord(s.path, s.label, s.sha256, split, mark)
+        for s, split, mark in zip(samples, splits, marks, strict=True)
+    ]
 
 
 def known_splits(settings: Settings) -> dict[str, str]:
@@ -96,8 +105,8 @@ def check_leakage(records: list[SplitRecord], reporter: Reporter) -> None:
 
 
 def _say_drawn(samples: list[Sample], splits: list[str], reporter: Reporter) -> None:
-    """Says where a folder that the user made lacked a class, so that pictures had to come from train."""
-    for split in sorted({s.fixed for s in samples if s.fixed} & {"val", "calibration"}):
-        drawn = {s.label for s, x in zip(samples, splits, strict=True) if x == split and s.fixed != split}
+    """Says where a val folder that the user made lacked a class, so that pictures had to come from train."""
+    if "val" in {s.fixed for s in samples}:
+        drawn = {s.label for s, x in zip(samples, splits, strict=True) if x == "val" and s.fixed != "val"}
         if drawn:
-            reporter.say(f"{split} has no picture of class {', '.join(sorted(drawn))}: some are taken from train")
+            reporter.say(f"val has no picture of class {', '.join(sorted(drawn))}: some are taken from train")

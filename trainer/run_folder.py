@@ -35,13 +35,15 @@ FLOAT = "float32 (torch)"  # the network itself among models
 BANK = Path("weights/bank.safetensors")  # of a one-class run
 
 
-class SplitRecord(msgspec.Struct, frozen=True):
-    """One picture in splits.json: its path below the data folder, class, SHA-256 and split."""
+class SplitRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One picture in splits.json: its path below the data folder, class, SHA-256 and split; and whether it is one of train that
+    calibrates too."""
 
     path: str
     label: str
     sha256: str
     split: str
+    calibrates: bool = False
 
 
 class RunRecord(msgspec.Struct, kw_only=True):

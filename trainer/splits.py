@@ -1,7 +1,9 @@
-"""Divides a data set into train, val, calibration and test: disjoint, stratified, seeded, near-duplicates together."""
+"""Divides a data set into train, val and test: disjoint, stratified, seeded, near-duplicates together; and says which pictures of
+train calibrate too."""
 
 from __future__ import annotations
 
+import math
 import random
 from collections import defaultdict
 
@@ -12,12 +14,15 @@ from numpy.typing import NDArray
 from edgetl.errors import DatasetError
 from edgetl.trainer.films import stretches
 
+# calibration where a folder is called so; else pictures of train calibrate.
 SPLITS = ("train", "val", "calibration", "test")
-SHARES = {"val": 0.12, "calibration": 0.08, "test": 0.15}
+SHARES = {"val": 0.12, "test": 0.15}
+CALIBRATING = 0.11  # of a class's training pictures
+LEAST_CALIBRATING = 32  # pictures in all, where there are so many: ranges from fewer are those of single parts
 FINGERPRINT_SIDE = 16
 NEAR = 2.0  # grey levels of mean difference between 16×16 thumbnails; JPEG copies of one picture stay below 1
 _ROUNDING = 1e-3  # grey levels
-MAX_CALIBRATION = 400  # pictures; ranges have long settled by then
+MAX_CALIBRATION = 400  # pictures in all; ranges have long settled by then
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -146,7 +151,7 @@ def divide(samples: list[Sample], groups: list[int], seed: int) -> list[str]:
     Raises DatasetError where a class has too few pictures to be in every split that must be drawn.
     """
     named = {s.fixed for s in samples if s.fixed}
-    drawn = [split for split in ("test", "val", "calibration") if split not in named]
+    drawn = [split for split in ("test", "val") if split not in named]
     if named:
         drawn = [split for split in drawn if split != "test"]
     splits = [s.fixed or "train" for s in samples]
@@ -154,7 +159,7 @@ def divide(samples: list[Sample], groups: list[int], seed: int) -> list[str]:
     for i, sample in enumerate(samples):
         if splits[i] == "train":
             by_label[sample.label].append(i)
-    lacking = named & {"val", "calibration"}
+    lacking = named & {"val"}
     there = {(s.fixed, s.label) for s in samples}
     for label in sorted({s.label for s in samples}):
         wanted = [*drawn, *(split for split in sorted(lacking) if (split, label) not in there)]
@@ -212,11 +217,33 @@ def _draw(label: str, members: list[int], groups: list[int], drawn: list[str], s
     chosen: dict[int, str] = {}
     for position, split in enumerate(drawn):
         wanted = max(1, round(len(members) * SHARES[split]))
-        if split == "calibration":
-            wanted = min(wanted, MAX_CALIBRATION)
         taken = 0
         while taken < wanted and len(order) > len(drawn) - position:
             for i in by_group[order.pop()]:
                 chosen[i] = split
                 taken += 1
     return chosen
+
+
+def calibrating(samples: list[Sample], groups: list[int], splits: list[str], seed: int) -> list[bool]:
+    """Which pictures of train calibrate too: a share of each class, drawn, as different as there are. None of a class that a
+    folder named calibration has pictures of."""
+    apart = {s.label for s, split in zip(samples, splits, strict=True) if split == "calibration"}
+    trained: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for i, sample in enumerate(samples):
+        if splits[i] == "train" and sample.label not in apart:
+            trained[sample.label][groups[i]].append(i)
+    chosen: set[int] = set()
+    for label, by_group in trained.items():
+        members = sum(map(len, by_group.values()))
+        wanted = max(round(CALIBRATING * members), math.ceil(LEAST_CALIBRATING / len(trained)))
+        most = math.ceil(MAX_CALIBRATION / len(trained))
+        order = _in_turns(list(by_group.values()), random.Random(f"{seed} {label} calibrating"))
+        chosen.update(order[: min(wanted, most)])
+    return [i in chosen for i in range(len(samples))]
+
+
+def _in_turns(groups: list[list[int]], draw: random.Random) -> list[int]:
+    """One of each group, then a second of each that has so many, and so on."""
+    mixed = [draw.sample(group, len(group)) for group in draw.sample(groups, len(groups))]
+    return [group[turn] for turn in range(max(map(len, groups))) for group in mixed if turn < len(group)]

@@ -53,7 +53,7 @@ def record_of(
 ) -> RunRecord:
     """The record of a run that has not begun."""
     labels = prepared.data.labels
-    counts = {split: len(prepared.data.rows(split)) for split in SPLITS}
+    counts = {split: len(prepared.data.rows(split)) for split in SPLITS if split in prepared.data.splits}
     names = ("torch", "timm", "numpy", "opencv-python")
     versions = {n: importlib.metadata.version(n) for n in names if _installed(n)}
     return RunRecord(

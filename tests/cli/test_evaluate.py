@@ -91,9 +91,9 @@ def test_unsplit_folder_is_judged_by_the_recorded_splits(
     more = ("--interpreter", "litert") if target == "small_bundle" else ()
     counts = {
         split: evaluated(path, "--data", flat_data, "--split", split, *more)["n"]
-        for split in ("val", "calibration", "test", "all")
+        for split in ("train", "val", "test", "all")
     }
-    assert counts == {"val": 10, "calibration": 5, "test": 20, "all": 100}
+    assert counts == {"train": 70, "val": 10, "test": 20, "all": 100}
     by_hash = evaluated(path, "--data", flat_data, "--split", "test", *more)
     by_folder = evaluated(path, "--data", small_data, "--split", "test", *more)
     assert by_hash["confusion"] == by_folder["confusion"]

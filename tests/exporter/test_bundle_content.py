@@ -60,9 +60,9 @@ def test_lineage_leads_back_to_the_run(bundle: Bundle, run: Run) -> None:
         by_split.setdefault(record.split, set()).add(record.sha256)
     lineage = bundle.manifest.lineage
     calibration = set(lineage.calibration)
-    assert calibration == by_split["calibration"] != set()
-    for other in ("train", "val", "test"):
-        assert calibration.isdisjoint(by_split[other])
+    assert calibration == {s.sha256 for s in run.splits if s.calibrates} != set()
+    for judging in ("val", "test"):
+        assert calibration.isdisjoint(by_split[judging])
     recorded = json.loads(bundle.read("lineage/splits.json"))
     assert {split: set(hashes) for split, hashes in recorded.items()} == by_split
     assert (lineage.seed, lineage.weights) == (0, "none")
@@ -142,7 +142,7 @@ def test_golden_candidates_take_classes_in_turn() -> None:
 def test_reference_says_how_sure_the_shipped_model_is_of_held_out_pictures(bundle: Bundle, run: Run) -> None:
     sure = read_reference(bundle).confidence  # type: ignore[union-attr]
     assert sure is not None and sure.model == "model/int8.tflite"
-    assert sure.pictures == sum(s.split in ("val", "calibration") for s in run.splits)
+    assert sure.pictures == sum(s.split == "val" for s in run.splits)
     assert set(sure.by_label) == set(sure.logits) <= set(bundle.manifest.rule.labels)
     assert sure.figures["novelty"].mean == pytest.approx(0, abs=1)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgetl.errors import ExportError, StorageError
-from edgetl.exporter.calibration import images_of, pictures_of, save, stream
+from edgetl.exporter.calibration import calibrating, images_of, pictures_of, save, stream
 from edgetl.runtime.picture import read_picture
 from edgetl.runtime.preprocess import Preprocessing, preprocess
 from edgetl.trainer.run_folder import read_run
@@ -21,8 +21,8 @@ def test_first_two_pictures_span_the_range_and_the_rest_are_the_files(
 ) -> None:
     run = read_run(small_run)
     how = run.record.preprocessing
-    records = pictures_of(run, "calibration", small_data)
-    assert len(records) == run.record.pictures["calibration"] > 0
+    records = calibrating(run, small_data)
+    assert len(records) == sum(s.calibrates for s in run.splits) > 0
     save(images_of(records, small_data, how), tmp_path / "calibration.npy")
     found = list(stream(tmp_path / "calibration.npy"))
     assert len(found) == len(records) + 2
@@ -45,7 +45,7 @@ def test_pictures_are_read_one_at_a_time(tmp_path: Path) -> None:
 
 
 def test_run_without_calibration_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="no calibration split"):
+    with pytest.raises(ExportError, match="no pictures that calibrate"):
         save(images_of([], tmp_path, Preprocessing(size=32)), tmp_path / "c.npy")
     assert not (tmp_path / "c.npy").exists()
 

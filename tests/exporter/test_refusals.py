@@ -26,7 +26,9 @@ def moved(small_run: Path, small_data: Path, tmp_path: Path) -> tuple[Path, Path
 def picture_of(run: Path, data: Path, split: str) -> Path:
     from edgetl.trainer.run_folder import read_run
 
-    return data / next(s.path for s in read_run(run).splits if s.split == split)
+    return data / next(
+        s.path for s in read_run(run).splits if split in (s.split, "calibration" if s.calibrates else "")
+    )
 
 
 @pytest.mark.parametrize("split", ["val", "calibration", "test"])

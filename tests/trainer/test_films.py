@@ -62,7 +62,7 @@ def samples_of(label: str, frames: int) -> list[Sample]:
 def test_a_split_has_whole_stretches_so_that_few_frames_have_their_neighbour_elsewhere() -> None:
     samples = samples_of("a", 240)
     splits = divide(samples, near_duplicate_groups(samples, film(240)), 0)
-    assert {"train", "val", "calibration", "test"} == set(splits)
+    assert {"train", "val", "test"} == set(splits)
     apart = sum(one != other for one, other in itertools.pairwise(splits))
     assert apart < STRETCHES
     unlike = np.random.default_rng(0).integers(0, 256, (240, 256), np.uint8)

@@ -15,7 +15,7 @@ from edgetl.errors import DatasetError
 from edgetl.runtime.dataset import list_pictures
 from edgetl.runtime.preprocess import Preprocessing
 from edgetl.trainer import store
-from edgetl.trainer.splits import Sample, _linked, carry_over, divide, near_duplicate_groups
+from edgetl.trainer.splits import Sample, _linked, calibrating, carry_over, divide, near_duplicate_groups
 from tests.runtime.pictures import noise, save
 
 Prints = NDArray[np.uint8]
@@ -45,8 +45,8 @@ def test_every_class_gets_the_same_shares_whatever_its_size() -> None:
     samples = samples_of({"a": 100, "b": 200, "c": 40})
     counts = Counter(zip((s.label for s in samples), divided(samples), strict=True))
     for label, total in (("a", 100), ("b", 200), ("c", 40)):
-        shares = {split: counts[label, split] / total for split in ("train", "val", "calibration", "test")}
-        assert shares == pytest.approx({"train": 0.65, "val": 0.12, "calibration": 0.08, "test": 0.15}, abs=0.02)
+        shares = {split: counts[label, split] / total for split in ("train", "val", "test")}
+        assert shares == pytest.approx({"train": 0.73, "val": 0.12, "test": 0.15}, abs=0.02)
 
 
 def test_same_seed_same_split_and_another_seed_another() -> None:
@@ -56,14 +56,9 @@ def test_same_seed_same_split_and_another_seed_another() -> None:
 
 
 def test_smallest_class_that_can_be_divided_is_in_every_split() -> None:
-    samples = samples_of({"a": 4, "b": 50})
+    samples = samples_of({"a": 3, "b": 50})
     splits = divided(samples)
-    assert sorted(s for s, x in zip(splits, samples, strict=True) if x.label == "a") == [
-        "calibration",
-        "test",
-        "train",
-        "val",
-    ]
+    assert sorted(s for s, x in zip(splits, samples, strict=True) if x.label == "a") == ["test", "train", "val"]
 
 
 def smooth(seed: int) -> NDArray[np.uint8]:
@@ -93,15 +88,16 @@ def test_copies_of_real_files_stay_together(tmp_path: Path) -> None:
             where.setdefault(sample.path.partition("-")[0], set()).add(split)
         assert len(where) == 60
         assert all(len(found) == 1 for found in where.values()), where
-        assert set.union(*where.values()) == {"train", "val", "calibration", "test"}
+        assert set.union(*where.values()) == {"train", "val", "test"}
 
 
 @pytest.mark.parametrize(
     ("folders", "drawn"),
     [
-        (("train", "test"), {"val", "calibration"}),
-        (("train", "val", "test"), {"calibration"}),
-        (("train",), {"val", "calibration"}),
+        (("train", "test"), {"val"}),
+        (("train", "val", "test", "calibration"), set()),
+        (("train", "calibration"), {"val"}),
+        (("train",), {"val"}),
     ],
 )
 def test_folders_are_respected_and_what_they_lack_comes_from_train(folders: tuple[str, ...], drawn: set[str]) -> None:
@@ -114,13 +110,13 @@ def test_folders_are_respected_and_what_they_lack_comes_from_train(folders: tupl
     assert from_train == {"train", *drawn}
 
 
-@pytest.mark.parametrize(("count", "named"), [(1, "1 pictures (1 distinct)"), (3, "3 pictures (3 distinct)")])
+@pytest.mark.parametrize(("count", "named"), [(1, "1 pictures (1 distinct)"), (2, "2 pictures (2 distinct)")])
 def test_too_small_class_is_named_with_its_counts(count: int, named: str) -> None:
     with pytest.raises(DatasetError) as caught:
         divided(samples_of({"screw": 40, "hole": count}))
     assert "'hole'" in str(caught.value)
     assert named in str(caught.value)
-    assert "at least 4" in str(caught.value)
+    assert "at least 3" in str(caught.value)
 
 
 def test_class_of_copies_of_one_picture_is_too_small() -> None:
@@ -137,7 +133,7 @@ def test_pictures_of_one_fixture_that_all_look_alike_are_divided_all_the_same() 
     splits = divided(samples, np.concatenate([prints, prints]))
     for label in ("a", "b"):
         counts = Counter(split for s, split in zip(samples, splits, strict=True) if s.label == label)
-        assert counts == {"train": 80 - 10 - 6 - 12, "val": 10, "calibration": 6, "test": 12}
+        assert counts == {"train": 80 - 10 - 12, "val": 10, "test": 12}
 
 
 def test_many_copies_of_one_picture_stay_together_and_leave_something_for_every_split() -> None:
@@ -148,12 +144,7 @@ def test_many_copies_of_one_picture_stay_together_and_leave_something_for_every_
     for seed in range(20):
         splits = divided(samples, prints, seed)
         assert len(set(splits[:30])) == 1
-        assert {split for s, split in zip(samples, splits, strict=True) if s.label == "a"} >= {
-            "train",
-            "val",
-            "test",
-            "calibration",
-        }
+        assert {split for s, split in zip(samples, splits, strict=True) if s.label == "a"} == {"train", "val", "test"}
 
 
 def carried(samples: list[Sample], known: dict[str, str], prints: Prints | None = None) -> list[str]:
@@ -168,9 +159,7 @@ def test_what_was_divided_before_stays_where_it_was() -> None:
     splits = carried([*new, *old], known)
     assert splits[80:] == [known[s.sha256] for s in old]
     fresh = Counter(splits[:80])
-    assert {k: fresh[k] / 80 for k in fresh} == pytest.approx(
-        {"train": 0.65, "val": 0.12, "calibration": 0.08, "test": 0.15}, abs=0.04
-    )
+    assert {k: fresh[k] / 80 for k in fresh} == pytest.approx({"train": 0.73, "val": 0.12, "test": 0.15}, abs=0.04)
 
 
 def test_a_near_duplicate_of_a_trained_picture_never_tests() -> None:
@@ -185,6 +174,43 @@ def test_new_pictures_in_split_folders_go_where_their_folder_says() -> None:
     known = {s.sha256: "calibration" for s in old[:5]} | {s.sha256: "train" for s in old[5:]}
     splits = carried([*old, *new], known)
     assert splits == ["calibration"] * 5 + ["train"] * 15 + ["test"] * 10
+
+
+def marked(samples: list[Sample], splits: list[str], groups: list[int] | None = None) -> Counter[tuple[str, str]]:
+    """How many pictures of each class and split calibrate."""
+    marks = calibrating(samples, groups or list(range(len(samples))), splits, 0)
+    return Counter((s.label, split) for s, split, mark in zip(samples, splits, marks, strict=True) if mark)
+
+
+def test_a_share_of_every_class_of_train_calibrates() -> None:
+    samples = samples_of({"a": 400, "b": 200, "c": 100})
+    splits = divided(samples)
+    # A ninth, but of 32 in all each class's part, rounded up.
+    assert marked(samples, splits) == {("a", "train"): 32, ("b", "train"): 16, ("c", "train"): 11}
+
+
+def test_a_few_pictures_calibrate_all_and_very_many_no_more_than_settle_the_ranges() -> None:
+    few, many = samples_of({"a": 6, "b": 30}), samples_of({"a": 3000, "b": 3000})
+    assert marked(few, ["train"] * len(few)) == {("a", "train"): 6, ("b", "train"): 16}
+    assert marked(many, ["train"] * len(many)) == {("a", "train"): 200, ("b", "train"): 200}
+
+
+def test_of_near_duplicates_one_calibrates_before_a_second_does() -> None:
+    samples = samples_of({"a": 60})
+    groups = [min(i, 40) for i in range(60)]  # 20 are alike
+    marks = calibrating(samples, groups, ["train"] * 60, 0)
+    assert sum(marks) == 32 and sum(marks[40:]) <= 1
+
+
+def test_pictures_of_a_calibration_folder_calibrate_and_none_of_train_beside_them() -> None:
+    samples = [*samples_of({"a": 50, "b": 50}, "train"), *samples_of({"a": 5}, "calibration")]
+    assert marked(samples, divided(samples)) == {("b", "train"): 32}
+
+
+def test_same_seed_marks_the_same_pictures() -> None:
+    samples, splits = samples_of({"a": 500}), ["train"] * 500
+    first, again, other = (calibrating(samples, list(range(500)), splits, seed) for seed in (0, 0, 1))
+    assert first == again != other and sum(first) == sum(other) == 55
 
 
 @pytest.mark.parametrize("distance", [0.0, 0.5, 2.0])

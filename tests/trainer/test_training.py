@@ -105,7 +105,7 @@ def test_record_says_what_happened(small_run: Path, small_data: Path) -> None:
     assert float(best["val_balanced_accuracy"]) == pytest.approx(run.record.val_balanced_accuracy, abs=1e-5)
     assert run.record.val_balanced_accuracy == max(round(float(row["val_balanced_accuracy"]), 6) for row in rows)
     assert run.record.pictures == {
-        split: sum(s.split == split for s in run.splits) for split in ("train", "val", "calibration", "test")
+        split: sum(s.split == split for s in run.splits) for split in ("train", "val", "test")
     }
     assert run.settings.data == str(small_data) and run.settings.epochs == 2
 
@@ -116,7 +116,7 @@ def test_recorded_splits_are_the_files_and_share_no_picture(small_run: Path, sma
     for record in run.splits:
         assert sha256_of(small_data / record.path) == record.sha256
         by_split.setdefault(record.split, set()).add(record.sha256)
-    assert set(by_split) == {"train", "val", "calibration", "test"}
+    assert set(by_split) == {"train", "val", "test"}
     for one, other in combinations(by_split, 2):
         assert by_split[one].isdisjoint(by_split[other])
     in_test = {p.relative_to(small_data).as_posix() for p in (small_data / "test").rglob("*.jpg")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from edgetl.errors import DatasetError, UsageError
@@ -13,9 +14,8 @@ from edgetl.runtime.dataset import Listing, list_pictures
 from edgetl.runtime.decision import USUAL_OK_NAMES
 from edgetl.trainer import store
 from edgetl.trainer.data import TrainingData
-from edgetl.trainer.preparation import Prepared, check_leakage, known_splits, preprocessing_of
+from edgetl.trainer.preparation import Prepared, check_leakage, known_splits, preprocessing_of, recorded
 from edgetl.trainer.progress import Reporter
-from edgetl.trainer.run_folder import SplitRecord
 from edgetl.trainer.settings import Settings
 from edgetl.trainer.splits import Sample, carry_over, contradictions, divide, near_duplicate_groups
 
@@ -38,10 +38,8 @@ def prepare_good(settings: Settings, reporter: Reporter) -> Prepared:
     splits = divide_good(listing.root, stored.samples, groups, good, known_splits(settings), settings.seed)
     labels = (good, ANOMALY)
     named = [good if s.label == good else ANOMALY for s in stored.samples]
-    records = [
-        SplitRecord(s.path, label, s.sha256, split)
-        for s, label, split in zip(stored.samples, named, splits, strict=True)
-    ]
+    alike = [msgspec.structs.replace(s, label=label) for s, label in zip(stored.samples, named, strict=True)]
+    records = recorded(alike, groups, splits, settings.seed)
     check_leakage(records, reporter)
     data = TrainingData(
         images=stored.images, targets=np.array([labels.index(name) for name in named], np.int64),

@@ -40,7 +40,7 @@ def test_splits_of_a_run_become_folders(tmp_path: Path) -> None:
     run, data = tmp_path / "run", tmp_path / "data"
     samples = [
         ("x/1.jpg", "x", "train"),
-        ("y/x/1.jpg", "x", "calibration"),
+        ("y/x/1.jpg", "x", "train"),
         ("y/2.jpg", "y", "val"),
         ("y/3.jpg", "y", "test"),
     ]
@@ -49,8 +49,13 @@ def test_splits_of_a_run_become_folders(tmp_path: Path) -> None:
         (data / path).write_text(path)
     run.mkdir()
     told = [{"path": path, "label": label, "split": split, "sha256": ""} for path, label, split in samples]
+    told[1]["calibrates"] = True
     (run / "splits.json").write_text(json.dumps(told))
-    for _ in range(2):  # another round begins anew
-        out = in_folders(run, data, tmp_path / "out", {"train": "train", "calibration": "train", "val": "val"})
-    found = {str(p.relative_to(out)): p.read_text() for p in out.rglob("*.jpg")}
-    assert found == {"train/x/x_1.jpg": "x/1.jpg", "train/x/y_x_1.jpg": "y/x/1.jpg", "val/y/y_2.jpg": "y/2.jpg"}
+    for under, calibrates in (({}, "train"), ({"calibration": "shown"}, "shown")):  # another round begins anew
+        out = in_folders(run, data, tmp_path / "out", {"train": "train", "val": "val", **under})
+        found = {str(p.relative_to(out)): p.read_text() for p in out.rglob("*.jpg")}
+        assert found == {
+            "train/x/x_1.jpg": "x/1.jpg",
+            f"{calibrates}/x/y_x_1.jpg": "y/x/1.jpg",
+            "val/y/y_2.jpg": "y/2.jpg",
+        }

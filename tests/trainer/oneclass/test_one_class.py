@@ -56,7 +56,8 @@ def test_a_folder_of_good_parts_alone_is_divided_and_learned_from(tmp_path: Path
     write(tmp_path / "data/good", 40, 0)
     assert call(*train(tmp_path / "data", tmp_path / "run")).code == 0
     run = read_run(tmp_path / "run")
-    assert {s.split for s in run.splits} == {"train", "val", "calibration", "test"}
+    assert {s.split for s in run.splits} == {"train", "val", "test"}
+    assert {s.split for s in run.splits if s.calibrates} == {"train"}
     assert {s.label for s in run.splits} == {"good"}
 
 
