@@ -46,14 +46,13 @@ def write_dataset(
 
 def _drawn(tasks: list[_Task]) -> Iterator[None]:
     """Draws and writes each picture; a few are not worth the start of more processes."""
-    workers = min(cores(), len(tasks) // _WORTH_A_PROCESS)
-    if workers < 2:
+    count = min(cores(), len(tasks) // _WORTH_A_PROCESS)
+    if count < 2:
         yield from map(_draw_one, tasks)
         return
-    from concurrent.futures import ProcessPoolExecutor  # not above: a line with a drawn camera never uses it
-    from multiprocessing import get_context
+    from edgetl.runtime.workers import workers  # not above: a line with a drawn camera never uses it
 
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with workers(count) as pool:
         yield from pool.map(_draw_one, tasks, chunksize=8)
 
 

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetl.errors import storage
+from edgetl.runtime.workers import workers
 from edgetl.trainer.pretraining.pictures import GRID, HEADS, draw_picture
 
 _CHUNK = 256  # pictures that a task draws
@@ -46,8 +46,7 @@ def draw_pool(
         np.memmap(path, np.uint8, "w+", shape=shape).flush()
     labels, where = np.zeros((count, len(HEADS)), np.int64), np.zeros((count, GRID, GRID), np.uint8)
     tasks = [_Task(path, shape, seed << 32, formulas, start) for start in range(0, count, _CHUNK)]
-    context = multiprocessing.get_context("spawn")  # a fork of a process with OpenMP threads may hang
-    with ProcessPoolExecutor(processes, context, initializer=_begin) as executor:
+    with workers(processes, _begin) as executor:
         for task, (its_labels, its_where) in zip(tasks, executor.map(_draw, tasks), strict=True):
             end = task.start + len(its_labels)
             labels[task.start : end], where[task.start : end] = its_labels, its_where
