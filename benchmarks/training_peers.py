@@ -3,9 +3,9 @@
 In turns, one seed a round: `edgetl train`, which decides itself how (FLAGS go to it); then, each stopped when that time is over, the loop of timm's
 train.py and that of torchvision's reference script, fine-tuning the same weights of a MobileNetV2; and Ultralytics' classify
 trainer on its own YOLOv8n classifier, which begins from nothing, since its weights lie on a hub: what it reaches says how far one
-gets without any, not how good that trainer is. All learn from the pictures that edgetl learns from, those with which it calibrates
-among them, and may choose an epoch by the same val; accuracy is that of the float net on the same test folder, through each
-program's own preprocessing. The time begins with the process; edgetl's ends with its report, the others' with the last batch.
+gets without any, not how good that trainer is. All learn from the pictures that edgetl learns from, and may choose an epoch by the
+same val; accuracy is that of the float net on the same test folder, through each program's own preprocessing. The time begins with
+the process; edgetl's ends with its report, the others' with the last batch.
 """
 
 from __future__ import annotations
