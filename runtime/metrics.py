@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -83,14 +84,7 @@ def _auroc_interval(value: float, bad: int, good: int) -> Interval:
         variance = area * (1 - area) * (1 + extra * ((1 - area) / (2 - area) + area / (1 + area))) / (bad * good)
         return (value - area) ** 2 - Z95**2 * variance
 
-    def edge(far: float) -> float:
-        near = value
-        for _ in range(50):
-            middle = (near + far) / 2
-            near, far = (near, middle) if away(middle) > 0 else (middle, far)
-        return (near + far) / 2
-
-    return Interval(edge(0.0), edge(1.0))
+    return Interval(_edge(away, value, 0.0), _edge(away, value, 1.0))
 
 
 def confusion_matrix(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
@@ -105,17 +99,29 @@ def balanced_accuracy(confusion: NDArray[np.int64]) -> float:
     return float((confusion.diagonal()[present] / support[present]).mean()) if present.any() else 0.0
 
 
-def _balanced_interval(confusion: NDArray[np.int64], draws: int = 2000) -> Interval:
-    """Percentile bootstrap, stratified by class; drawn from Jeffreys' posterior so that 0 and 100 % have width."""
+def _balanced_interval(confusion: NDArray[np.int64]) -> Interval:
+    """The means of recalls that lie no further from the one found than 1.96 of their own standard errors, all recalls moved alike:
+    Wilson's interval for a mean of several proportions. It holds the value, and has a width at 0 and 100 %."""
     support = confusion.sum(axis=1)
-    right = confusion.diagonal()[support > 0]
-    wrong = support[support > 0] - right
-    if not right.size:
+    pictures = support[support > 0]
+    if not pictures.size:
         return Interval(0.0, 1.0)
-    rng = np.random.default_rng(0)
-    means = rng.beta(right + 0.5, wrong + 0.5, size=(draws, right.size)).mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Interval(float(low), float(high))
+    recalls = confusion.diagonal()[support > 0] / pictures
+    value = float(recalls.mean())
+
+    def away(mean: float) -> float:
+        moved = np.clip(recalls + (mean - value), 0.0, 1.0)
+        return (value - mean) ** 2 - Z95**2 * float((moved * (1 - moved) / pictures).sum()) / len(pictures) ** 2
+
+    return Interval(_edge(away, value, 0.0), _edge(away, value, 1.0))
+
+
+def _edge(away: Callable[[float], float], near: float, far: float) -> float:
+    """Where `away` becomes positive between what was found and an end."""
+    for _ in range(50):
+        middle = (near + far) / 2
+        near, far = (near, middle) if away(middle) > 0 else (middle, far)
+    return (near + far) / 2
 
 
 def _ratio(part: int, whole: int) -> float | None:
