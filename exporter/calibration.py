@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,15 +20,18 @@ if TYPE_CHECKING:  # it brings torch, which the converter's own process has no u
 
 def pictures_of(run: Run, split: str, data: Path) -> list[SplitRecord]:
     """The run's pictures of one split, by path. Raises ExportError where the data folder is gone."""
-    if not data.is_dir():
-        raise ExportError(f"{data}: the run's pictures are not there; name their folder with --data")
-    return sorted((s for s in run.splits if s.split == split), key=lambda s: s.path)
+    return _by_path((s for s in run.splits if s.split == split), data)
 
 
 def calibrating(run: Run, data: Path) -> list[SplitRecord]:
-    """The run's pictures that ranges are read from, by path: the marked ones of train, and those of a folder of their own."""
-    marked = [s for s in pictures_of(run, "train", data) if s.calibrates]
-    return sorted([*marked, *pictures_of(run, "calibration", data)], key=lambda s: s.path)
+    """The run's pictures that ranges are read from, by path. Raises ExportError where the data folder is gone."""
+    return _by_path((s for s in run.splits if s.sets_ranges), data)
+
+
+def _by_path(pictures: Iterable[SplitRecord], data: Path) -> list[SplitRecord]:
+    if not data.is_dir():
+        raise ExportError(f"{data}: the run's pictures are not there; name their folder with --data")
+    return sorted(pictures, key=lambda s: s.path)
 
 
 def save(images: NDArray[np.uint8], out: Path) -> None:

@@ -56,7 +56,7 @@ def _check_pictures(run: Run, data: Path) -> None:
     """Refuses where the pictures to calibrate and measure with, or to remember, are not the ones of the run."""
     remembered = set() if run.record.detector is None else set(read_bank(run.folder).pictures.tolist())
     for number, record in enumerate(run.splits):
-        if record.calibrates or record.split in ("calibration", *MEASURED_SPLITS) or number in remembered:
+        if record.sets_ranges or record.split in MEASURED_SPLITS or number in remembered:
             path = data / record.path
             found = sha256_of(path) if path.is_file() else "missing"
             if found != record.sha256:

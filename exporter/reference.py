@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 import numpy as np
@@ -40,8 +40,9 @@ def confidence(model: str, images: Iterable[Image], logits: Logits, rule: Decisi
     given = [decide(answer, rule).label for answer in answers]
     spreads = _logit_spreads(answers, given)
     rows: dict[str, list[dict[str, float]]] = defaultdict(list)
+    alike = Counter(given)
     for answer, label in zip(answers, given, strict=True):
-        novelty = _novelty(answer, spreads[label], given.count(label))
+        novelty = _novelty(answer, spreads[label], alike[label])
         rows[label].append(confidence_of(answer, rule.temperature) | {"novelty": novelty})
     everything = [row for of_label in rows.values() for row in of_label]
     means = {label: _means(of_label) for label, of_label in sorted(rows.items())}

@@ -64,13 +64,14 @@ def convert(
     What does not depend on `how` is kept in the folder for the next time. Raises ExportError, StorageError.
     """
     how, converter = how or Quantization(), converter or Converter()
+    folders = [folder] if float_of is None else [folder, float_of]
     log, nodes = converter.log or folder / LOG_NAME, nodes_of(folder / "model.onnx")  # first: onnx2tf rewrites the file
     with storage(log), log.open("ab") as out:
         begun = out.tell()
         (folder / ORDER_NAME).write_bytes(msgspec.json.encode(how))
         try:
             done = subprocess.run(
-                [*converter.command, str(folder), *([] if float_of is None else [str(float_of)])], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                [*converter.command, *map(str, folders)], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                 timeout=converter.timeout_s, env={**os.environ, "PYTHONUNBUFFERED": "1"}, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:

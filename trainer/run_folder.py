@@ -45,6 +45,11 @@ class SplitRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     split: str
     calibrates: bool = False
 
+    @property
+    def sets_ranges(self) -> bool:
+        """Whether the ranges of int8 tensors are read from it: it is marked, or lies in a folder of such pictures."""
+        return self.calibrates or self.split == "calibration"
+
 
 class RunRecord(msgspec.Struct, kw_only=True):
     """metrics.json: what the run learned and reached. `complete` is false while it trains or after Ctrl-C; `detector` is

@@ -150,19 +150,15 @@ def divide(samples: list[Sample], groups: list[int], seed: int) -> list[str]:
 
     Raises DatasetError where a class has too few pictures to be in every split that must be drawn.
     """
-    named = {s.fixed for s in samples if s.fixed}
-    drawn = [split for split in ("test", "val") if split not in named]
-    if named:
-        drawn = [split for split in drawn if split != "test"]
     splits = [s.fixed or "train" for s in samples]
     by_label: dict[str, list[int]] = defaultdict(list)
     for i, sample in enumerate(samples):
         if splits[i] == "train":
             by_label[sample.label].append(i)
-    lacking = named & {"val"}
-    there = {(s.fixed, s.label) for s in samples}
+    tested = [] if any(s.fixed for s in samples) else ["test"]
+    judged = {s.label for s in samples if s.fixed == "val"}
     for label in sorted({s.label for s in samples}):
-        wanted = [*drawn, *(split for split in sorted(lacking) if (split, label) not in there)]
+        wanted = tested if label in judged else [*tested, "val"]
         for i, split in _draw(label, by_label[label], groups, wanted, seed).items():
             splits[i] = split
     return splits
