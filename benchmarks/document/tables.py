@@ -260,10 +260,10 @@ def int8_verdicts(found: Any) -> list[str]:
 
 
 def int8_backbones(found: Any) -> list[str]:
-    """Backbones with a fitted head, each on each rung."""
+    """Backbones that learned a public set, each on each rung."""
     told = (
-        f"Nets at {found['imgsz']} px under a head fitted to drawn pictures, most of them with weights by seed: what is compared is a"
-        " net with itself. The gate is open, so that a rung that loses shows what. Figures on test, in per cent."
+        f"Nets at {found['imgsz']} px that learned the {found['data']}, from the public weights where there are some and from nothing"
+        " otherwise. The gate is open, so that a rung that loses shows what. Figures on test, in per cent."
     )
     return [told, "", *ladder_rows(found["rows"]).splitlines()]
 

@@ -44,7 +44,7 @@ FOUND: dict[str, Any] = {
         "set": "screws", "model": "mobilenet_v2", "recipe": "probe", "way": "ships", "rung": "mse", "n": 120, "float": 99.0, "litert": SPEED,
         "files": {"model/int8.tflite": {"balanced_accuracy": 98.8, "lost": 0.2, "same_decisions": 99.5, "not_in_int8": 0}},
     }]},
-    "int8-backbones": {"imgsz": 96, "rows": [
+    "int8-backbones": {"imgsz": 96, "data": "screws", "rows": [
         {"run": "vit_tiny", "rung": "mixed", "error": "no such layer"},
         {"run": "resnet18", "rung": "mse", "export_s": 61.0, "model_bytes": {"model/int8.onnx": 11e6, "model/float32.tflite": 44e6},
          "p50_ms": {"model/int8.onnx in onnxruntime": 3.0, "model/float32.tflite in litert": 6.0},

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgetl.benchmarks.backbones import trained
 from edgetl.benchmarks.roofline.ceiling import Machine, ceiling
 from edgetl.benchmarks.roofline.peak import Peak
 from edgetl.benchmarks.roofline.products import INNER, ROWS, Type, onnx_product, tflite_product, weights
-from edgetl.benchmarks.roofline_of_backbones import draw
+from edgetl.benchmarks.roofline_of_backbones import draw, trained
 from edgetl.runtime.graphs.work import OperatorWork, Work, work_of
 from edgetl.runtime.interpreters.tflite import MODULES, open_library
 
