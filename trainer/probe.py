@@ -28,12 +28,8 @@ from edgetl.trainer.scratch import scratch_array
 from edgetl.trainer.store import Pixels, decoding
 from edgetl.trainer.torch_stack import import_timm
 
-PENALTIES = (
-    1e-1,
-    1e-2,
-    1e-3,
-    1e-4,
-)  # L2 penalties tried; features have unit variance, so they mean the same everywhere
+# L2 penalties tried, the strongest first; features are scaled, so that they mean about the same everywhere.
+PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4)
 FAINT = 0.1  # of the features' usual deviation
 _BLOCK = 512  # pictures whose features are copied at once
 
@@ -121,11 +117,13 @@ def _computed(
 def fit_head(train: Tensor, targets: Tensor, val: Tensor, val_targets: Tensor, class_weights: Tensor) -> Head:
     """Fits a head for each penalty and keeps the one with the smallest loss on val."""
     started = time.monotonic()
-    mean, std = moments(train)
-    scaled = standardized(train, mean, std)
+    mean, unit = moments(train)
+    scaled = standardized(train, mean, unit)
     best: Head | None = None
+    fitted: tuple[Tensor, Tensor] | None = None
     for penalty in PENALTIES:
-        weight, bias = folded(*fit_linear(scaled, targets, class_weights, penalty), mean, std)
+        fitted = fit_linear(scaled, targets, class_weights, penalty, fitted)
+        weight, bias = folded(*fitted, mean, unit)
         logits = val @ weight.T + bias
         loss = float(F.cross_entropy(logits, val_targets, class_weights))
         if best is None or loss < best.val_loss:
@@ -136,9 +134,14 @@ def fit_head(train: Tensor, targets: Tensor, val: Tensor, val_targets: Tensor, c
 
 
 def moments(features: Tensor, rows: NDArray[np.int64] | None = None) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of each feature, over all the pictures or over some; without a copy of them. The deviation is at least
-    FAINT of the root mean square of all: a fainter feature would get weights beside which an int8 head rounds the others
-    away, and its own values are lost among the steps of the rest."""
+    """Mean and unit of each feature, over all the pictures or over some; without a copy of them.
+
+    The unit lies half way between the feature's own deviation and the usual one, as their geometric mean: what varies little
+    among these pictures is more often chance than what varies much, but not in proportion (Pareto scaling; R. A. van den Berg
+    et al., 2006, BMC Genomics 7:142). On two public sets, two nets and 5 to 280 pictures a class it had the smallest loss out of
+    fold, with deviations as units the largest. A deviation counts as at least FAINT of the usual one: a fainter feature would
+    get weights beside which an int8 head rounds the others away, and its own values are lost among the steps of the rest.
+    """
     chosen = np.arange(len(features)) if rows is None else rows
     parts = [torch.from_numpy(chosen[start : start + _BLOCK]) for start in range(0, len(chosen), _BLOCK)]
     mean, squares = torch.zeros(2, features.shape[1], dtype=torch.float64)
@@ -149,30 +152,34 @@ def moments(features: Tensor, rows: NDArray[np.int64] | None = None) -> tuple[Te
     for part in parts:
         squares += (features[part] - mean).square().sum(dim=0)
     variance = squares / max(1, len(chosen) - 1)
-    std = variance.clamp_min(FAINT**2 * float(variance.mean())).sqrt()
-    return mean.float(), std.float().clamp_min(1e-6)
+    usual = float(variance.mean())
+    unit = (variance.clamp_min(FAINT**2 * usual) * usual) ** 0.25
+    return mean.float(), unit.float().clamp_min(1e-6)
 
 
-def standardized(features: Tensor, mean: Tensor, std: Tensor, rows: NDArray[np.int64] | None = None) -> Tensor:
-    """N×features of mean 0 and deviation 1, of all the pictures or of some; on disk, since there may be many."""
+def standardized(features: Tensor, mean: Tensor, unit: Tensor, rows: NDArray[np.int64] | None = None) -> Tensor:
+    """N×features of mean 0 in their units, of all the pictures or of some; on disk, since there may be many."""
     chosen = np.arange(len(features)) if rows is None else rows
     scaled = torch.from_numpy(scratch_array((len(chosen), features.shape[1]), np.float32))
     for start in range(0, len(chosen), _BLOCK):
         part = torch.from_numpy(chosen[start : start + _BLOCK])
-        scaled[start : start + _BLOCK] = (features[part] - mean) / std
+        scaled[start : start + _BLOCK] = (features[part] - mean) / unit
     return scaled
 
 
-def folded(weight: Tensor, bias: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+def folded(weight: Tensor, bias: Tensor, mean: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
     """The head that takes plain features and says what this one says of standardized ones."""
-    weight = weight / std
+    weight = weight / unit
     return weight, bias - weight @ mean
 
 
-def fit_linear(features: Tensor, targets: Tensor, class_weights: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
-    """Weight (classes×features) and bias of a linear head on N×features of unit variance, by L-BFGS."""
-    weight = torch.zeros(len(class_weights), features.shape[1], requires_grad=True)
-    bias = torch.zeros(len(class_weights), requires_grad=True)
+def fit_linear(
+    features: Tensor, targets: Tensor, class_weights: Tensor, penalty: float, start: tuple[Tensor, Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Weight (classes×features) and bias of a linear head on N×features in their units, by L-BFGS; `start` is a head to begin
+    with, which saves steps where the penalty is near that head's."""
+    weight, bias = start or (torch.zeros(len(class_weights), features.shape[1]), torch.zeros(len(class_weights)))
+    weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=100, history_size=10, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:

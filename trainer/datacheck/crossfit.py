@@ -71,10 +71,10 @@ def predict(
     counts = np.bincount(truth[train], minlength=classes)
     weights = np.where(counts > 0, counts.sum() / (max(1, (counts > 0).sum()) * np.maximum(counts, 1)), 0.0)
     every = torch.from_numpy(features)
-    mean, std = moments(every, train)
-    scaled = standardized(every, mean, std, train)
+    mean, unit = moments(every, train)
+    scaled = standardized(every, mean, unit, train)
     class_weights = torch.tensor(weights, dtype=torch.float32)
-    weight, bias = folded(*fit_linear(scaled, torch.from_numpy(truth[train]), class_weights, penalty), mean, std)
+    weight, bias = folded(*fit_linear(scaled, torch.from_numpy(truth[train]), class_weights, penalty), mean, unit)
     logits = np.zeros((len(test), classes), np.float32)
     for start in range(0, len(test), _BLOCK):
         block = slice(start, start + _BLOCK)
