@@ -99,7 +99,7 @@ def balanced_accuracy(confusion: NDArray[np.int64]) -> float:
     return float((confusion.diagonal()[present] / support[present]).mean()) if present.any() else 0.0
 
 
-def _balanced_interval(confusion: NDArray[np.int64]) -> Interval:
+def balanced_interval(confusion: NDArray[np.int64]) -> Interval:
     """The means of recalls that lie no further from the one found than 1.96 of their own standard errors, all recalls moved alike:
     Wilson's interval for a mean of several proportions. It holds the value, and has a width at 0 and 100 %."""
     support = confusion.sum(axis=1)
@@ -141,7 +141,7 @@ def measure(truth: NDArray[np.int64], predicted: NDArray[np.int64], labels: tupl
     return Metrics(
         n=len(truth),
         balanced_accuracy=balanced_accuracy(confusion),
-        balanced_accuracy_interval=_balanced_interval(confusion),
+        balanced_accuracy_interval=balanced_interval(confusion),
         accuracy=right / len(truth) if len(truth) else 0.0,
         accuracy_interval=wilson(right, len(truth)) or Interval(0.0, 1.0),
         per_class=per_class,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import re
 import shutil
@@ -444,6 +445,16 @@ def test_run_says_which_recipe_was_chosen_and_why(few_pictures: Path, tmp_path: 
     settings = read_run(tmp_path / "run").settings
     assert (settings.recipe, settings.epochs) == ("scratch", 1)
     assert "no pretrained weights" in settings.reasons
+
+
+@pytest.mark.parametrize("model", ["mobilenet_v2_050", "resnet_tiny"])
+def test_training_from_nothing_begins_by_saying_nothing(model: str, few_pictures: Path, tmp_path: Path) -> None:
+    """timm draws some nets' heads by the number of classes alone: with two, they begin with logits of ten and more."""
+    done = call("train", "--data", few_pictures, "--model", model, "--recipe", "scratch", "--imgsz", 32, "--batch", 8,
+                "--epochs", 1, "--out", tmp_path / "run")  # fmt: skip
+    assert done.code == 0, done.err
+    classes = len(read_run(tmp_path / "run").record.rule.labels)
+    assert float(rows_of(tmp_path / "run")[0]["val_loss"]) == pytest.approx(math.log(classes), abs=1e-3)
 
 
 def test_each_piece_of_the_training_reaches_the_settings(few_pictures: Path, tmp_path: Path) -> None:

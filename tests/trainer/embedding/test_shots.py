@@ -41,6 +41,17 @@ def test_interval_holds_the_mean_and_narrows_with_more_to_judge() -> None:
     assert many.interval.high - many.interval.low < few.interval.high - few.interval.low
 
 
+def test_interval_of_many_small_classes_holds_what_was_reached() -> None:
+    """Thirty classes of ten pictures, all told apart: that each may hide some luck must not add up to a certain loss."""
+    truth = np.arange(300) % 30
+    features = np.random.default_rng(0).normal(0, 0.05, (300, 30)).astype(np.float32)
+    features[np.arange(300), truth] += 1.0
+    row = handfuls(Labelled(features, truth, tuple("abcdefghijklmnopqrstuvwxyz0123"), np.arange(300), np.zeros(300, bool)),
+                   (5,), 4, 0, nothing)[0]  # fmt: skip
+    assert row.linear.mean == row.linear.interval.high == 1.0
+    assert 0.9 < row.linear.interval.low < 1.0
+
+
 def test_same_seed_draws_the_same_and_another_seed_others() -> None:
     one, same, other = (handfuls(clouds(40, 2.0), (2,), 4, seed, nothing)[0] for seed in (1, 1, 2))
     assert one == same
