@@ -16,6 +16,7 @@ import msgspec
 from edgetl.errors import ExportError, UsageError, storage
 from edgetl.exporter.quantization import Quantization
 from edgetl.exporter.unconvertible import Node, cause_in_log, nodes_of
+from edgetl.trainer.allocation import return_freed_memory
 
 TIMEOUT_S = 1800
 ORDER_NAME = "quantization.json"
@@ -69,6 +70,7 @@ def convert(
     with storage(log), log.open("ab") as out:
         begun = out.tell()
         (folder / ORDER_NAME).write_bytes(msgspec.json.encode(how))
+        return_freed_memory()  # TensorFlow takes as much as this process had at its peak
         try:
             done = subprocess.run(
                 [*converter.command, *map(str, folders)], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from edgetl.errors import UsageError
+from edgetl.trainer.allocation import keep_freed_memory
 from edgetl.trainer.backbones import Backbone, create
 from edgetl.trainer.normalization import Normalization
 
@@ -38,6 +39,7 @@ class Network(nn.Module):
 
     def __init__(self, backbone: Backbone, classes: int, size: int) -> None:
         super().__init__()
+        keep_freed_memory()  # every command that computes with torch comes by here
         self.backbone = backbone
         self.size = size
         self.net: nn.Module = create(backbone, classes, size)

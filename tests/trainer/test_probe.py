@@ -73,7 +73,9 @@ def test_feature_that_varies_less_counts_less_but_not_in_proportion(fainter: flo
     train = torch.randn(4000, 2, generator=torch.Generator().manual_seed(1)) + 2.0 * targets[:, None]
     train[:, 1] *= fainter
     mean, unit = probe.moments(train)
-    weight, _ = probe.folded(*probe.fit_linear(probe.standardized(train, mean, unit), targets, torch.ones(2), 1.0), mean, unit)
+    weight, _ = probe.folded(
+        *probe.fit_linear(probe.standardized(train, mean, unit), targets, torch.ones(2), 1.0), mean, unit
+    )
     counts = (weight[1] * train.std(dim=0)).tolist()
     assert fainter**2 * counts[0] < counts[1] < 0.99 * counts[0]
 
