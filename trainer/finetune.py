@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import msgspec
 import numpy as np
@@ -21,6 +22,7 @@ from edgetl.trainer.augment import PRESETS, Part, augment
 from edgetl.trainer.blending import Blend, Weights, best_blend, between
 from edgetl.trainer.data import WHOLE, TrainingData
 from edgetl.trainer.distillation import Teacher, distillation_loss
+from edgetl.trainer.folding import Folded
 from edgetl.trainer.improvement import Judgement, balanced_loss, judgement
 from edgetl.trainer.inference import outputs_of
 from edgetl.trainer.layers import Layers, set_rate
@@ -84,6 +86,8 @@ class Finetuning:
         self.optimizer = torch.optim.AdamW(self.layers.groups, lr=settings.rate)
         self.class_weights = data.class_weights().to(device)
         self._loss_weights = self.class_weights if settings.balance in ("weights", "auto") else None
+        folds = self._keep_statistics and device.type == "cpu" and not settings.compile
+        self._folded = Folded(network, network.size) if folds else nullcontext()
         self._mix = mixing(settings.mixup, settings.cutmix, len(data.labels))
         self._shown = WHOLE if self._mix is not None else rank.share  # what is blended must be there whole
         self.micro_batch = settings.batch
@@ -259,6 +263,7 @@ class Finetuning:
         pixels = pixels.to(self.device)
         with (
             self.rank.shared_statistics(),
+            self._folded,
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"),
         ):
             logits = self.network(pixels)
