@@ -138,9 +138,9 @@ def moments(features: Tensor, rows: NDArray[np.int64] | None = None) -> tuple[Te
 
     The unit lies half way between the feature's own deviation and the usual one, as their geometric mean: what varies little
     among these pictures is more often chance than what varies much, but not in proportion (Pareto scaling; R. A. van den Berg
-    et al., 2006, BMC Genomics 7:142). On two public sets, two nets and 5 to 280 pictures a class it had the smallest loss out of
-    fold, with deviations as units the largest. A deviation counts as at least FAINT of the usual one: a fainter feature would
-    get weights beside which an int8 head rounds the others away, and its own values are lost among the steps of the rest.
+    et al., 2006, BMC Genomics 7:142; docs/adr/0028 says what it gains). A deviation counts as at least FAINT of the usual one: a
+    fainter feature would get weights beside which an int8 head rounds the others away, and its own values are lost among the
+    steps of the rest.
     """
     chosen = np.arange(len(features)) if rows is None else rows
     parts = [torch.from_numpy(chosen[start : start + _BLOCK]) for start in range(0, len(chosen), _BLOCK)]
