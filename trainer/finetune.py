@@ -75,7 +75,7 @@ class Finetuning:
         self.all_free_from = math.ceil((settings.unfreeze or 0.0) * self.epochs)  # epochs; before, layers still wait
         self.margin = settings.margin or 0.0
         self._augments_here = False
-        self.at = Progressing()
+        self.at = Progressing(from_nothing=not settings.pretrained)
         self.start: dict[str, Tensor] = {}  # the weights that it began with, where they are to be blended in
         self.blend: Blend | None = None  # where one is better than every epoch; `network` then has its weights
         self.steps = max(1, math.ceil(len(data.rows("train")) / settings.batch))

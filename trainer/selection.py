@@ -39,6 +39,7 @@ class Progressing(msgspec.Struct):
     leading_epoch: int = 0
     start: Judgement | None = None
     leading: Judgement | None = None
+    from_nothing: bool = False  # what it began with says nothing, and never counts once something was learned
 
     def row(self, epoch: int) -> EpochRow:
         """The row of an epoch."""
@@ -67,6 +68,8 @@ class Progressing(msgspec.Struct):
         if not self.leads(row):
             return False
         self.leading_epoch, self.leading = row.epoch, judged
+        if self.from_nothing:
+            return True
         if margin == 0 or self.start is None:
             return self.best_epoch > 0 or self.beats_start(row)
         return improvement(self.start, judged, truth).beyond(margin)

@@ -27,8 +27,9 @@ from edgetl.trainer.splits import SPLITS
 
 
 def network_of(settings: Settings, data: TrainingData, device: torch.device, reporter: Reporter) -> tuple[Network, str]:
-    """The network to begin with, and where its weights came from. Its head says nothing yet: as timm draws it, a head for two
-    classes begins with logits of ten and more, since some nets' heads are drawn by their number of classes alone."""
+    """The network to begin with, and where its weights came from. The head of one that begins from nothing says nothing: as timm
+    draws it, a head for two classes has logits of ten and more, since some nets' heads are drawn by their number of classes alone.
+    """
     backbone = describe(settings.model)
     network = Network(backbone, len(data.labels), settings.imgsz)
     if settings.start is None:
@@ -36,8 +37,9 @@ def network_of(settings: Settings, data: TrainingData, device: torch.device, rep
         source = weights.load_into(network, asked, settings.normalization, reporter.say)
     else:
         source = _from_run(network, backbone, Path(settings.start))
-    for parameter in network.head.parameters():
-        nn.init.zeros_(parameter)
+    if not settings.pretrained:
+        for parameter in network.head.parameters():
+            nn.init.zeros_(parameter)
     return channels_last(network.to(device)), source
 
 
