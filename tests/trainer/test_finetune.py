@@ -285,14 +285,16 @@ def best_of(state: Finetuning) -> tuple[int, list[bool]]:
 def test_start_stays_unless_fine_tuning_beats_it_by_more_than_the_noise() -> None:
     """The same training three times: some epoch is better than the start; on so few pictures that may be chance."""
     few = colours(val=2)
-    plain, told = best_of(made(few, epochs=6, learning_rate=1e-2, average=False))
+    plain, told = best_of(made(few, epochs=6, learning_rate=1e-2, weights="auto", blend=False, average=False))
     assert plain > 0 and told[0] and told[plain]
     said = Listens()
-    state = made(few, epochs=6, learning_rate=1e-2, average=False, margin=10.0)
+    state = made(few, epochs=6, learning_rate=1e-2, weights="auto", blend=False, average=False, margin=10.0)
     state.run(lambda *_: None, said)
     assert state.at.best_epoch == 0 < state.at.leading_epoch
     assert any(line.startswith("the probe stays: ") and "noise of 4 pictures" in line for line in said.lines)
-    many, _ = best_of(made(colours(val=40), epochs=6, learning_rate=1e-2, average=False, margin=2.0))
+    many, _ = best_of(
+        made(colours(val=40), epochs=6, learning_rate=1e-2, weights="auto", blend=False, average=False, margin=2.0)
+    )
     assert many > 0
 
 
