@@ -2,8 +2,8 @@
 
 glibc asks the system for every large block anew and returns it when it is free. A training step on the CPU takes and returns gigabytes
 so, and each page of them has to be cleared and mapped again: on a virtual machine with two cores an epoch of MobileNetV2 at 224 px took
-36 s, and takes 24. The price is a peak of 4.2 instead of 3.5 GB (batches of 32), for gaps between blocks that stay. jemalloc and tcmalloc, which PyTorch's tuning guide names, keep memory too, but have to be
-installed and loaded before the process starts.
+36 s, and takes 24. The price is a peak of 4.2 instead of 3.5 GB (batches of 32), for gaps between blocks that stay. jemalloc and
+tcmalloc, which PyTorch's tuning guide names, keep memory too, but have to be installed and loaded before the process starts.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ class Folded(TorchFunctionMode):
         named = kwargs or {}
         if func is F.conv2d and (norm := self._norm_of.get(id(_weight(args, named)))) is not None and not norm.training:
             return _normalized(norm, *args, **named)
-        if func is F.batch_norm and id(_norm_weight(args, named)) in self._without and not _trains(args, named):
-            return args[0] if args else named["input"]
+        if func is F.batch_norm and id(named.get("weight")) in self._without and not named.get("training"):
+            return args[0]
         return func(*args, **named)
 
 
@@ -58,12 +58,10 @@ class _Uses(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.results: list[
-            tuple[Tensor, Tensor]
-        ] = []  # of convolutions, with the weight; kept, so that no id is used twice
-        self.taken: dict[
-            int, list[Tensor | None]
-        ] = {}  # by the tensor: a batch norm's weight, or None for anything else
+        # Of convolutions, with the weight; kept, so that no id is used twice.
+        self.results: list[tuple[Tensor, Tensor]] = []
+        # By the tensor: a batch norm's weight, or None for anything else.
+        self.taken: dict[int, list[Tensor | None]] = {}
 
     def __torch_function__(
         self,
@@ -73,7 +71,7 @@ class _Uses(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         named = kwargs or {}
-        by = _norm_weight(args, named) if func is F.batch_norm else None
+        by = named.get("weight") if func is F.batch_norm else None
         if getattr(func, "__name__", "") not in _LOOKS:
             for value in _tensors((*args, *named.values())):
                 self.taken.setdefault(id(value), []).append(by)
@@ -94,20 +92,17 @@ def _tensors(values: Iterable[Any]) -> Iterable[Tensor]:
 
 @torch.no_grad()
 def _followers(network: nn.Module, size: int) -> dict[int, nn.BatchNorm2d]:
-    """The batch norms that alone take a convolution's result, by the id of its weight."""
+    """The batch norms that alone take a convolution's result, by the id of its weight. The network is in evaluation mode then."""
     norms = {
         id(m.weight): m
         for m in network.modules()
         if isinstance(m, nn.BatchNorm2d) and m.affine and m.track_running_stats
     }
     first = next(network.parameters())
-    modes = [(module, module.training) for module in network.modules()]
     network.eval()
     uses = _Uses()
     with uses:
         network(torch.zeros(1, 3, size, size, device=first.device, dtype=first.dtype))
-    for module, training in modes:
-        module.training = training
     weights = [id(weight) for _, weight in uses.results]
     found = {}
     for result, weight in uses.results:
@@ -121,14 +116,3 @@ def _weight(args: tuple[Any, ...], named: dict[str, Any]) -> Tensor:
     """Of F.conv2d."""
     value: Tensor = args[1] if len(args) > 1 else named["weight"]
     return value
-
-
-def _norm_weight(args: tuple[Any, ...], named: dict[str, Any]) -> Tensor | None:
-    """Of F.batch_norm."""
-    value: Tensor | None = args[3] if len(args) > 3 else named.get("weight")
-    return value
-
-
-def _trains(args: tuple[Any, ...], named: dict[str, Any]) -> bool:
-    """Whether F.batch_norm takes the statistics of the batch."""
-    return bool(args[5] if len(args) > 5 else named.get("training", False))
