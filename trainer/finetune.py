@@ -75,7 +75,7 @@ class Finetuning:
         self.all_free_from = math.ceil((settings.unfreeze or 0.0) * self.epochs)  # epochs; before, layers still wait
         self.margin = settings.margin or 0.0
         self._augments_here = False
-        self.at = Progressing(from_nothing=not settings.pretrained)
+        self.at = Progressing()
         self.start: dict[str, Tensor] = {}  # the weights that it began with, where they are to be blended in
         self.blend: Blend | None = None  # where one is better than every epoch; `network` then has its weights
         self.steps = max(1, math.ceil(len(data.rows("train")) / settings.batch))
@@ -96,7 +96,7 @@ class Finetuning:
         """Trains to the last epoch or until patience ends; `on_epoch` is told each row and whether it is the best."""
         if not self.at.rows:
             before = self._validate(self.network)
-            self.at.start = before.judgement
+            self.at.start = before.judgement if self.settings.pretrained else None
             if self.settings.blend and self.settings.pretrained:
                 self.start = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
             self._note(

@@ -28,7 +28,8 @@ class Progressing(msgspec.Struct):
     """Everything that a resumed run needs, apart from the tensors of network, average and optimizer.
 
     `best_epoch` is the one whose weights count. `leading_epoch` is the best of those that were fine-tuned; it counts only
-    when it beats `start`, what the net made of val before, by more than the noise of so few pictures. `leading` is what that
+    when it beats `start`, what the net made of val before, by more than the noise of so few pictures; a net that began from nothing has
+    none to beat. `leading` is what that
     epoch made of val."""
 
     epoch: int = 0
@@ -39,7 +40,6 @@ class Progressing(msgspec.Struct):
     leading_epoch: int = 0
     start: Judgement | None = None
     leading: Judgement | None = None
-    from_nothing: bool = False  # what it began with says nothing, and never counts once something was learned
 
     def row(self, epoch: int) -> EpochRow:
         """The row of an epoch."""
@@ -68,9 +68,9 @@ class Progressing(msgspec.Struct):
         if not self.leads(row):
             return False
         self.leading_epoch, self.leading = row.epoch, judged
-        if self.from_nothing:
+        if self.start is None:
             return True
-        if margin == 0 or self.start is None:
+        if margin == 0:
             return self.best_epoch > 0 or self.beats_start(row)
         return improvement(self.start, judged, truth).beyond(margin)
 

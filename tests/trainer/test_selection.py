@@ -42,6 +42,5 @@ def test_margin_below_nothing_forgives_what_may_be_chance_and_no_more(hits: int,
 
 def test_start_from_nothing_never_counts_beside_what_was_learned() -> None:
     """A head that says nothing is right on half of two classes; a net that was trained is what somebody asked for."""
-    at = begun()
-    at.from_nothing = True
+    at = Progressing(rows=[row(0, 18)])
     assert at.takes_lead(row(1, 9), judged(9), TRUTH, 0.0)
