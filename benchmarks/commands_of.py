@@ -123,9 +123,14 @@ def no_cache(folder: Path) -> dict[str, str]:
     return {**os.environ, "XDG_CACHE_HOME": str(folder)}
 
 
+def data_folder() -> Path:
+    """Where public data sets and weights would be, $EDGETL_DATA, whether they are there or not."""
+    return Path(os.environ.get("EDGETL_DATA", "../shared"))
+
+
 def data_root() -> Path:
-    """The folder of public data sets and weights, $EDGETL_DATA."""
-    root = Path(os.environ.get("EDGETL_DATA", "../shared"))
+    """The folder of public data sets and weights. Raises UsageError where there are none."""
+    root = data_folder()
     if not (root / "data").is_dir():
         raise UsageError(f"{root}: no public data sets there; set EDGETL_DATA (see docs/data.md)")
     return root

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ import cv2
 import msgspec
 import numpy as np
 
-from edgetl.benchmarks.commands_of import run_edgetl
+from edgetl.benchmarks.commands_of import data_folder, run_edgetl
 from edgetl.benchmarks.machine import machine
 from edgetl.errors import EdgetlError
 from edgetl.exits import ended
@@ -90,7 +89,7 @@ def by_pictures(folder: Path, sizes: Sequence[int]) -> Iterator[Curve]:
 
 def public_weights() -> str:
     """The file of the backbone's public weights in $EDGETL_DATA; without one `none`, and then no features are looked at."""
-    path = Path(os.environ.get("EDGETL_DATA", "../shared")) / "weights" / f"{_MODEL}_features.pth"
+    path = data_folder() / "weights" / f"{_MODEL}_features.pth"
     return str(path) if path.is_file() else "none"
 
 

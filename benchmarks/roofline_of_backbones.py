@@ -8,7 +8,6 @@ LiteRT, every operator is timed. OUT/roofline.json is written anew after each ba
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import msgspec
 from click import echo
 
-from edgetl.benchmarks.commands_of import OPEN_GATE, run_edgetl
+from edgetl.benchmarks.commands_of import OPEN_GATE, data_folder, run_edgetl
 from edgetl.benchmarks.int8_verdicts import WEIGHTS
 from edgetl.benchmarks.kept_rows import KeptRows
 from edgetl.benchmarks.roofline.ceiling import Machine
@@ -55,7 +54,7 @@ def draw(data: Path) -> None:
 def trained(name: str, data: Path, out: Path, imgsz: int = IMGSZ) -> Path:
     """The run of one backbone, made where it is not there yet. Raises EdgetlError."""
     run = out / name
-    weights = Path(os.environ.get("EDGETL_DATA", "../shared")) / WEIGHTS.get(name, "none")
+    weights = data_folder() / WEIGHTS.get(name, "none")
     if not (run / "metrics.json").is_file():
         if not weights.is_file():
             how = Preprocessing(size=imgsz, region=REGION)
