@@ -8,6 +8,10 @@ DEMO_OUT ?= demo-out
 PYTEST := $(BIN)/python -m pytest
 # Real servers, cameras and processes on a shared machine: in CI a test that failed has one more try, and the summary names it.
 AGAIN := $(if $(CI),--reruns 1 --durations 20)
+# These compute, mostly in one thread, and so share two cores; the others watch clocks, cameras and servers, and want them alone.
+COMPUTING := tests/trainer tests/exporter tests/cli tests/benchmarks
+TOGETHER := -n 2 --dist loadfile $(COMPUTING)
+ALONE := $(COMPUTING:%=--ignore=%) tests
 LONG := EDGETL_EMULATED=1 EDGETL_LONG=1 EDGETL_RECONNECTIONS=10000
 EMULATION_PARTS := qemu-user-static binfmt-support mmdebstrap systemd-container qemu-system-arm qemu-utils ipxe-qemu \
   e2fsprogs cpio zstd kmod busybox-static mtools dosfstools fdisk openssh-client openssh-server cloud-init
@@ -33,7 +37,8 @@ demo: $(STAMP)  ## the whole job on a drawn part, in under four minutes
 	$(BIN)/edgetl demo --out $(DEMO_OUT)
 
 test: $(STAMP)  ## every test; those whose parts are missing skip and say what to do
-	$(PYTEST) $(AGAIN)
+	@failed=0; OMP_NUM_THREADS=1 $(PYTEST) $(AGAIN) $(TOGETHER) || failed=$$?; \
+	$(PYTEST) $(AGAIN) $(ALONE) || failed=$$?; exit $$failed
 
 test-all: $(STAMP)  ## the same at their longest, and those on emulated arm64 devices: 2 GB and some minutes the first time
 	$(LONG) $(PYTEST)

@@ -167,7 +167,7 @@ def _converted(values: dict[str, Any]) -> Settings:
     type=click.Choice(get_args(Augmentation)),
     default="auto",
     show_default=True,
-    help="How pictures are changed in training; `edgetl data preview` shows it. auto: natural, with lopsided classes part.",
+    help="How pictures are changed in training; `edgetl data preview` shows it. auto: by the pictures.",
 )
 @click.option("--teacher", default=None, metavar="RUN|NAME", help="Learn from its answers too: a finished run, or a pretrained net (timm's, or clip:NAME) that gets a head first.")  # fmt: skip
 @click.option("--teacher-weights", default="auto", show_default=True, metavar="auto|builtin|FILE", help="The teacher's weights, where it is no run.")  # fmt: skip

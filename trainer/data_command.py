@@ -75,7 +75,7 @@ def check(
 @data.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="PNG", help="The contact sheet to write.")  # fmt: skip
-@click.option("--augmentation", type=click.Choice(get_args(Preset)), default="natural", show_default=True)  # fmt: skip
+@click.option("--augmentation", type=click.Choice(get_args(Preset)), default="scene", show_default=True)  # fmt: skip
 @click.option("--imgsz", default=224, show_default=True, help="Side of the model's input in pixels.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON line.")

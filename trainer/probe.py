@@ -18,6 +18,7 @@ from torch import Tensor
 from edgetl.errors import TrainingError
 from edgetl.runtime.metrics import balanced_accuracy, confusion_matrix
 from edgetl.trainer import network as network_module
+from edgetl.trainer.augment import Augmentation, augment
 from edgetl.trainer.data import TrainingData
 from edgetl.trainer.feature_cache import FeatureCache, space_of
 from edgetl.trainer.inference import outputs_of
@@ -31,6 +32,7 @@ from edgetl.trainer.torch_stack import import_timm
 # L2 penalties tried, the strongest first; features are scaled, so that they mean about the same everywhere.
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4)
 FAINT = 0.1  # of the features' usual deviation
+CHANGED_COPIES = 2
 _BLOCK = 512  # pictures whose features are copied at once
 
 
@@ -112,6 +114,27 @@ def _computed(
         advance(done)
 
     return torch.from_numpy(outputs_of(network.features, data, rows, device, batch, check).numpy())
+
+
+def features_of_changed(
+    network: Network, data: TrainingData, how: Augmentation, seed: int, device: torch.device, reporter: Reporter
+) -> Tensor:
+    """Features of the training pictures, CHANGED_COPIES times over, each time changed anew as training would."""
+    rows, generator = np.tile(data.rows("train"), CHANGED_COPIES), torch.Generator().manual_seed(seed)
+    network.eval()
+    reporter.begin("features of changed pictures", len(rows))
+    done = 0
+
+    def advance(features: Tensor) -> None:
+        nonlocal done
+        done += len(features)
+        reporter.advance(done)
+
+    def features(pixels: Tensor) -> Tensor:
+        changed = augment(pixels, how, generator).contiguous(memory_format=torch.channels_last)
+        return network.features(changed)
+
+    return outputs_of(features, data, rows, device, on_batch=advance)
 
 
 def fit_head(train: Tensor, targets: Tensor, val: Tensor, val_targets: Tensor, class_weights: Tensor) -> Head:

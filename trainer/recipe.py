@@ -29,6 +29,9 @@ UNFREEZE = 0.3  # share of the epochs until the first layers learn too, where cl
 # there fine-tuning gains more often than so few of val can show, so it stays unless it is clearly worse. Most where few
 # pictures stand beside many, since of a few of val the best of many epochs wins by chance.
 MARGIN, FEW_MARGIN, RARE_MARGIN = -1.0, 1.0, 2.0
+# Large changes of the pictures keep training from learning them by heart, but a small defect may go with them. So they are made
+# only where heads on frozen features, fitted to pictures so changed, still get so much of the way that they get on whole ones.
+SPREAD = 0.75
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -58,11 +61,13 @@ RATE, DRAWN_RATE, RATE_FROM_NOTHING = 5e-4, 1e-3, 4e-3
 class Facts(msgspec.Struct, frozen=True):
     """A data set as the decision sees it. `counts`: training pictures of each class. `separation`: how far linear heads on
     frozen features get from chance (0) to perfect (1), judged on pictures they did not see; None where there are no
-    pretrained features. `drawn`: whether the weights know drawn pictures alone."""
+    pretrained features. `drawn`: whether the weights know drawn pictures alone. `separation_changed`: as `separation`, of pictures
+    changed by the preset `natural`; None where that was not looked at."""
 
     counts: tuple[int, ...]
     separation: float | None
     drawn: bool = False
+    separation_changed: float | None = None
 
     @property
     def fewest(self) -> int:
@@ -96,7 +101,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     unfreeze: float
     margin: float
     balance: Literal["weights", "sampling"]
-    augmentation: Literal["part", "natural"]
+    augmentation: Literal["part", "scene", "natural"]
 
 
 def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
@@ -112,6 +117,8 @@ def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
             f"the largest class has {max(facts.counts)} pictures, the smallest {facts.fewest}: classes are drawn alike, and "
             "pictures are moved little, so that no defect is moved out of them",
         )
+    augmentation, told = _augmentation(facts)
+    reasons += told
     return Decision(
         recipe=recipe, reasons=reasons, epochs=epochs, patience=patience,
         learning_rate=RATE_FROM_NOTHING if scratch else DRAWN_RATE if facts.drawn else RATE,
@@ -119,8 +126,24 @@ def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
         unfreeze=UNFREEZE if facts.lopsided and not scratch else 0.0,
         margin=0.0 if scratch else MARGIN if asked != "auto" else _margin(facts),
         balance="sampling" if facts.lopsided else "weights",
-        augmentation="part" if facts.lopsided else "natural",
+        augmentation=augmentation,
     )  # fmt: skip
+
+
+def may_change_much(facts: Facts, recipe: Decided) -> bool:
+    """Whether it is worth looking at how large changes of the pictures are borne: known layers learn, and no defect is rare."""
+    return recipe in ("blocks", "finetune") and not (facts.drawn or facts.lopsided) and bool(facts.separation)
+
+
+def _augmentation(facts: Facts) -> tuple[Literal["part", "scene", "natural"], tuple[str, ...]]:
+    if facts.lopsided:
+        return "part", ()
+    if not facts.separation or facts.separation_changed is None:
+        return "scene", ()
+    told = f"{facts.separation_changed:.0%} of the way on pictures changed much"
+    if facts.separation_changed < SPREAD * facts.separation:
+        return "scene", (f"{told}: that hides what tells the classes apart, so pictures are changed little",)
+    return "natural", (f"{told}: what tells the classes apart is no single spot, so training changes them much",)
 
 
 def _margin(facts: Facts) -> float:

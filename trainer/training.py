@@ -6,12 +6,14 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 
 from edgetl.errors import DatasetError, UsageError, storage
 from edgetl.runtime.metrics import balanced_accuracy, confusion_matrix
 from edgetl.trainer import run_folder, store, tensorboard
+from edgetl.trainer.augment import PRESETS
 from edgetl.trainer.compiling import compile_network
 from edgetl.trainer.data import TrainingData
 from edgetl.trainer.datacheck.crossfit import out_of_fold
@@ -21,10 +23,10 @@ from edgetl.trainer.finetune import Finetuning
 from edgetl.trainer.improvement import balanced_hits
 from edgetl.trainer.network import Network, best_device
 from edgetl.trainer.preparation import Prepared, prepare, preprocessing_of
-from edgetl.trainer.probe import train_probe
+from edgetl.trainer.probe import features_of_changed, train_probe
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.ranks import Rank
-from edgetl.trainer.recipe import Facts, decide, separation
+from edgetl.trainer.recipe import Facts, decide, may_change_much, separation
 from edgetl.trainer.reproducible import make_reproducible
 from edgetl.trainer.run_folder import RunRecord
 from edgetl.trainer.selection import EpochRow
@@ -125,9 +127,16 @@ def _begin(
         if rank.first:
             run_folder.write_best(out, network)
             run_folder.write_results(out, [EpochRow(0, 0.0, 0.0, head.val_loss, head.val_balanced_accuracy, 0.0, 0.0)])
-        apart = _separation(prepared, features, head.penalty) if settings.recipe == "auto" else None
+        if settings.recipe in ("auto", "blocks", "finetune"):
+            apart = _separation(prepared, features, head.penalty)
     drawn = know_drawn_pictures_alone(settings.weights, record.weights)
-    decision = decide(_facts(data, apart, drawn), settings.recipe, settings.batch)
+    facts = _facts(data, apart, drawn)
+    decision = decide(facts, settings.recipe, settings.batch)
+    if settings.augmentation == "auto" and rank.first and may_change_much(facts, decision.recipe):
+        _decode(data, reporter)
+        changed = features_of_changed(network, data, PRESETS["natural"], settings.seed, rank.device, reporter)
+        facts = msgspec.structs.replace(facts, separation_changed=_separation(prepared, changed, head.penalty))
+        decision = decide(facts, settings.recipe, settings.batch)
     weigh_teacher(record, decision.recipe, reporter)
     settings = rank.agreed(settings.decided(decision))
     if rank.first:
@@ -138,8 +147,10 @@ def _begin(
 
 
 def _separation(prepared: Prepared, features: torch.Tensor, penalty: float) -> float:
-    """How well heads on frozen features tell training pictures apart that they did not see."""
+    """How well heads on frozen features tell training pictures apart that they did not see. `features`: those of all training
+    pictures, once or several times over."""
     data, rows = prepared.data, prepared.data.rows("train")
+    rows = np.tile(rows, len(features) // len(rows))
     truth, classes = data.targets[rows], len(data.labels)
     groups = [prepared.groups[row] for row in rows]
     guesses = out_of_fold(features.numpy(), truth, groups, classes, (penalty,)).argmax(axis=1)

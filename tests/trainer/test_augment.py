@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from edgetl.trainer.augment import PRESETS, Augmentation, augment
+from edgetl.trainer.augment import ERASED, PRESETS, Augmentation, augment
 
 NOTHING = PRESETS["none"]
 SIDE = 48
@@ -75,7 +75,7 @@ def test_input_is_not_written_to() -> None:
     assert torch.equal(pixels, before)
 
 
-@pytest.mark.parametrize("preset", ["part", "texture", "natural"])
+@pytest.mark.parametrize("preset", ["part", "texture", "scene", "natural"])
 def test_change_of_one_picture_does_not_depend_on_the_others(preset: str) -> None:
     """Nor, as it is told no labels, on the class."""
     batch = noise(4)
@@ -136,6 +136,17 @@ def test_light_and_noise_stay_within_their_limits() -> None:
     noisy = augment(grey, Augmentation(False, False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 4.0), generator())
     assert 2 < float(noisy.std(dim=(1, 2, 3)).max()) < 4.2
     assert torch.allclose(noisy.mean(dim=(1, 2, 3)), torch.tensor(100.0), atol=0.5)
+
+
+def test_one_square_of_a_picture_is_erased_and_nothing_else_changes() -> None:
+    white = torch.full((400, 3, SIDE, SIDE), 255.0)
+    erased = augment(white, msgspec.structs.replace(NOTHING, erase=0.25), generator()) == ERASED
+    assert torch.equal(erased.all(dim=1), erased.any(dim=1))
+    rows, columns = erased[:, 0].any(dim=2).sum(dim=1), erased[:, 0].any(dim=1).sum(dim=1)
+    for side in (rows, columns):  # pixels
+        assert int(side.min()) >= SIDE // 4 - 1 and int(side.max()) <= SIDE // 4 + 1
+    assert torch.equal(erased[:, 0].sum(dim=(1, 2)), rows * columns), "not a rectangle"
+    assert erased[:, 0, 3:-3, 3:-3].any(dim=0).all(), "some place is never erased"
 
 
 def sharpness(pictures: Tensor) -> Tensor:

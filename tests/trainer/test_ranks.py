@@ -96,7 +96,7 @@ def test_process_without_memory_ends_all_that_learn_statistics_with_it(tmp_path:
     assert "cannot be halved where several processes learn its statistics together; choose a smaller --batch" in told
 
 
-@pytest.mark.parametrize("preset", ["natural", "texture", "part"])
+@pytest.mark.parametrize("preset", ["natural", "scene", "texture", "part"])
 def test_picture_of_a_share_is_changed_as_it_is_in_the_whole_batch(preset: str) -> None:
     pixels = 255 * torch.rand(7, 3, 24, 24)
     whole = augment(pixels, PRESETS[preset], torch.Generator().manual_seed(3))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from edgetl.trainer.recipe import Facts, decide, separation
+from edgetl.trainer.recipe import Facts, Recipe, decide, may_change_much, separation
 from edgetl.trainer.settings import Settings
 
 
@@ -49,7 +50,7 @@ def test_rarest_classes_decide(counts: tuple[int, ...], apart: float, recipe: st
 
 def test_lopsided_classes_are_drawn_alike_and_moved_little_and_the_first_layers_wait() -> None:
     even, lopsided = (decide(Facts(counts, 0.5), "auto", 32) for counts in ((90, 60), (300, 60)))
-    assert (even.balance, even.augmentation, even.unfreeze) == ("weights", "natural", 0.0)
+    assert (even.balance, even.augmentation, even.unfreeze) == ("weights", "scene", 0.0)
     assert (lopsided.balance, lopsided.augmentation) == ("sampling", "part") and lopsided.unfreeze > 0
     assert "300 pictures, the smallest 60" in lopsided.reasons[-1]
 
@@ -76,6 +77,27 @@ def test_weights_of_drawn_pictures_are_trained_longer_and_deeper_but_not_as_from
     assert (
         decide(Facts((25,) * 6, 0.99, True), "auto", 32).reasons[-1].endswith("nothing is left to learn below the head")
     )
+
+
+@pytest.mark.parametrize("recipe", ["auto", "finetune", "blocks"])
+def test_pictures_are_changed_much_where_that_hides_no_class(recipe: Recipe) -> None:
+    whole = Facts((90,) * 6, 0.75)
+    assert decide(whole, recipe, 32).augmentation == "scene", "nobody looked"
+    for share, preset in ((0.65, "natural"), (0.50, "scene")):
+        decision = decide(msgspec.structs.replace(whole, separation_changed=share), recipe, 32)
+        assert decision.augmentation == preset
+        assert f"{share:.0%} of the way on pictures changed much" in decision.reasons[-1]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [Facts((300, 60), 0.75), Facts((90,) * 6, 0.75, drawn=True), Facts((90,) * 6, None), Facts((90,) * 6, 0.0)],
+    ids=["lopsided", "drawn", "no features", "features that tell nothing"],
+)
+def test_large_changes_are_only_thought_of_where_they_may_gain(given: Facts) -> None:
+    assert may_change_much(Facts((90,) * 6, 0.75), "finetune")
+    assert not may_change_much(given, "finetune")
+    assert not may_change_much(Facts((90,) * 6, 0.75), "probe"), "nothing is trained on pictures"
 
 
 def test_what_was_asked_is_done() -> None:

@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from itertools import combinations
+from collections.abc import Callable
+from itertools import combinations, product
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -421,21 +423,28 @@ def _resize(disk: Path, size: int) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
 
 
-@pytest.mark.parametrize("recipe", ["probe", "finetune"])
-def test_pretrained_weights_start_with_a_probe(few_pictures: Path, tmp_path: Path, recipe: str) -> None:
-    """Epoch 0 is the probe's: fine-tuning never ends below it."""
+@pytest.fixture
+def donor(tmp_path: Path) -> Path:
+    """Weights that nobody trained, in a file as pretrained ones come."""
     torch.manual_seed(0)
-    donor = Network(describe("mobilenet_v2_050"), 7, 32).net
-    save_file({name: tensor.contiguous() for name, tensor in donor.state_dict().items()}, tmp_path / "w.safetensors")
-    record = trained(tiny(few_pictures, weights=str(tmp_path / "w.safetensors"), recipe=recipe), tmp_path / "run")
+    weights = Network(describe("mobilenet_v2_050"), 7, 32).net.state_dict()
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, tmp_path / "donor.safetensors")
+    return tmp_path / "donor.safetensors"
+
+
+@pytest.mark.parametrize("recipe", ["probe", "finetune"])
+def test_pretrained_weights_start_with_a_probe(few_pictures: Path, donor: Path, tmp_path: Path, recipe: str) -> None:
+    """Epoch 0 is the probe's: fine-tuning never ends below it."""
+    record = trained(tiny(few_pictures, weights=str(donor), recipe=recipe), tmp_path / "run")
     rows = rows_of(tmp_path / "run")
     assert [row["epoch"] for row in rows] == (["0"] if recipe == "probe" else ["0", "1"])
     assert record.val_balanced_accuracy >= round(float(rows[0]["val_balanced_accuracy"]), 6)
-    assert record.weights == "w.safetensors"
+    assert record.weights == donor.name
     assert files_below(tmp_path / "run") == (FILES - {str(LAST)} if recipe == "probe" else FILES)
     if recipe == "probe":
         body = {k: v for k, v in load_file(tmp_path / "run" / BEST).items() if "classifier" not in k}
-        assert all(torch.equal(tensor, donor.state_dict()[name.removeprefix("net.")]) for name, tensor in body.items())
+        before = load_file(donor)
+        assert all(torch.equal(tensor, before[name.removeprefix("net.")]) for name, tensor in body.items())
 
 
 def test_run_says_which_recipe_was_chosen_and_why(few_pictures: Path, tmp_path: Path) -> None:
@@ -470,6 +479,40 @@ def test_each_piece_of_the_training_reaches_the_settings(few_pictures: Path, tmp
     found = msgspec.to_builtins(read_run(tmp_path / "run").settings)
     expected = {**pieces, "average": False, "blend": False, "watch": False}
     assert {name: found[name] for name in expected} == expected
+
+
+def _stripes(label: int, random: np.random.Generator) -> NDArray[np.uint8]:
+    """All of the picture shows the class: stripes that stand or lie."""
+    wave = 128 + 90 * np.sin(np.arange(64) * 0.8 + random.uniform(0, 6))
+    picture = np.tile(wave, (64, 1)) + random.normal(0, 8, (64, 64))
+    return cv2.merge([np.clip(picture.T if label else picture, 0, 255).astype(np.uint8)] * 3)
+
+
+def _spot(label: int, random: np.random.Generator) -> NDArray[np.uint8]:
+    """Near the middle is a spot or none."""
+    picture = np.clip(random.normal(90, 4, (64, 64, 3)), 0, 255).astype(np.uint8)
+    if label:
+        x, y = (int(at) for at in random.integers(26, 36, 2))
+        cv2.circle(picture, (x, y), 3, (255, 255, 255), -1)
+    return picture
+
+
+@pytest.mark.parametrize(("drawn", "preset"), [(_stripes, "natural"), (_spot, "scene")], ids=["all over", "one spot"])
+def test_training_changes_pictures_much_where_the_class_is_seen_all_over(
+    drawn: Callable[[int, np.random.Generator], NDArray[np.uint8]], preset: str, donor: Path, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(1)
+    for label, number in product((0, 1), range(40)):
+        save(tmp_path / "parts" / "ab"[label] / f"{number}.png", drawn(label, random))
+    trained(tiny(tmp_path / "parts", weights=str(donor), recipe="finetune", imgsz=64), tmp_path / "run")
+    assert read_run(tmp_path / "run").settings.augmentation == preset
+
+
+def test_who_says_how_pictures_are_changed_is_not_overruled(few_pictures: Path, donor: Path, tmp_path: Path) -> None:
+    trained(tiny(few_pictures, weights=str(donor), recipe="finetune", augmentation="texture"), tmp_path / "run")
+    settings = read_run(tmp_path / "run").settings
+    assert settings.augmentation == "texture"
+    assert not any("changed" in reason for reason in settings.reasons), "it looked at what nobody asked for"
 
 
 def test_mark_in_the_curves_says_where_layers_were_held(tmp_path: Path) -> None:
