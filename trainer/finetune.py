@@ -74,7 +74,6 @@ class Finetuning:
         self.patience = settings.patience or self.epochs
         self.all_free_from = math.ceil((settings.unfreeze or 0.0) * self.epochs)  # epochs; before, layers still wait
         self.margin = settings.margin or 0.0
-        self._changes = PRESETS[settings.augmentation]
         self._augments_here = False
         self.at = Progressing()
         self.start: dict[str, Tensor] = {}  # the weights that it began with, where they are to be blended in
@@ -240,15 +239,15 @@ class Finetuning:
 
     def _augmented(self, pixels: Tensor, part: Part, generator: torch.Generator) -> Tensor:
         """The batch as training changes it: on the device, or where it does not fit there, on the CPU."""
-        random = generator.get_state()
+        how, random = PRESETS[self.settings.augmentation], generator.get_state()
         if not self._augments_here:
             try:
-                return augment(pixels, self._changes, generator, part)
+                return augment(pixels, how, generator, part)
             except torch.OutOfMemoryError:
                 self._augments_here = True
                 generator.set_state(random)
                 _log.warning("out of memory on the device: pictures are changed on the CPU from now on")
-        return augment(pixels.cpu(), self._changes, generator, part)
+        return augment(pixels.cpu(), how, generator, part)
 
     def _place(self, step: int) -> str:
         return f"at step {step} (epoch {step // self.steps + 1}, batch {step % self.steps + 1})"

@@ -140,10 +140,10 @@ def _augmentation(facts: Facts) -> tuple[Literal["part", "scene", "natural"], tu
         return "part", ()
     if not facts.separation or facts.separation_changed is None:
         return "scene", ()
-    told = f"{facts.separation_changed:.0%} of the way on pictures changed much"
+    told = f"frozen features go {facts.separation_changed:.0%} of the way on pictures changed much, and {facts.separation:.0%} on whole ones"
     if facts.separation_changed < SPREAD * facts.separation:
         return "scene", (f"{told}: that hides what tells the classes apart, so pictures are changed little",)
-    return "natural", (f"{told}: what tells the classes apart is no single spot, so training changes them much",)
+    return "natural", (f"{told}: no single spot tells the classes apart, so training changes them much",)
 
 
 def _margin(facts: Facts) -> float:

@@ -86,7 +86,7 @@ def test_pictures_are_changed_much_where_that_hides_no_class(recipe: Recipe) -> 
     for share, preset in ((0.65, "natural"), (0.50, "scene")):
         decision = decide(msgspec.structs.replace(whole, separation_changed=share), recipe, 32)
         assert decision.augmentation == preset
-        assert f"{share:.0%} of the way on pictures changed much" in decision.reasons[-1]
+        assert f"{share:.0%} of the way on pictures changed much, and 75% on whole ones" in decision.reasons[-1]
 
 
 @pytest.mark.parametrize(
