@@ -55,13 +55,7 @@ PRESETS = {
     "scene": Augmentation(rotate_deg=12.0, shift=0.08, scale=0.15, brightness=0.25, contrast=0.25),
     # Photographs of whole objects, taken from anywhere in any light.
     "natural": Augmentation(
-        rotate_deg=25.0,
-        shift=0.15,
-        scale=0.35,
-        brightness=0.40,
-        contrast=0.40,
-        colour=0.12,
-        erase=0.35,
+        rotate_deg=25.0, shift=0.15, scale=0.35, brightness=0.40, contrast=0.40, colour=0.12, erase=0.35
     ),
 }
 PRESETS["auto"] = PRESETS["scene"]  # where nothing was trained, so that nothing was decided

@@ -61,7 +61,9 @@ def compute_features(
     network.eval()
     reporter.begin("features", len(rows))
     if not isinstance(data.images, Pixels):
-        return rank.gathered(rows, lambda mine: _computed(network, data, mine, batch, device, reporter.advance))
+        return rank.gathered(
+            rows, lambda mine: _computed(network.features, data, mine, batch, device, reporter.advance)
+        )
     samples = data.images.samples
     pictures = [samples[row].sha256 for row in rows]
     cache = FeatureCache(_space(network, data.images, device))
@@ -73,7 +75,7 @@ def compute_features(
         found = rank.gathered(
             rows[missing],
             lambda mine: _computed(
-                network, data, mine, batch, device, lambda n: reporter.advance(done + n * rank.count)
+                network.features, data, mine, batch, device, lambda n: reporter.advance(done + n * rank.count)
             ),
         )
         if rank.first:
@@ -95,7 +97,7 @@ def _space(network: FeatureNet, images: Pixels, device: torch.device) -> str:
 
 
 def _computed(
-    network: FeatureNet,
+    features: Callable[[Tensor], Tensor],
     data: TrainingData,
     rows: NDArray[np.int64],
     batch: int,
@@ -106,35 +108,36 @@ def _computed(
     if isinstance(data.images, Pixels):
         data.images.fill(rows)
 
-    def check(features: Tensor) -> None:
+    def check(found: Tensor) -> None:
         nonlocal done
-        if not torch.isfinite(features).all():
+        if not torch.isfinite(found).all():
             raise TrainingError("the weights give features that are not numbers; take other --weights")
-        done += len(features)
+        done += len(found)
         advance(done)
 
-    return torch.from_numpy(outputs_of(network.features, data, rows, device, batch, check).numpy())
+    return torch.from_numpy(outputs_of(features, data, rows, device, batch, check).numpy())
 
 
 def features_of_changed(
-    network: Network, data: TrainingData, how: Augmentation, seed: int, device: torch.device, reporter: Reporter
+    network: Network,
+    data: TrainingData,
+    how: Augmentation,
+    seed: int,
+    batch: int,
+    device: torch.device,
+    reporter: Reporter,
 ) -> Tensor:
-    """Features of the training pictures, CHANGED_COPIES times over, each time changed anew as training would."""
+    """Features of the training pictures, CHANGED_COPIES times over, each time changed anew as training would. Raises TrainingError
+    where the weights are broken."""
     rows, generator = np.tile(data.rows("train"), CHANGED_COPIES), torch.Generator().manual_seed(seed)
     network.eval()
     reporter.begin("features of changed pictures", len(rows))
-    done = 0
-
-    def advance(features: Tensor) -> None:
-        nonlocal done
-        done += len(features)
-        reporter.advance(done)
 
     def features(pixels: Tensor) -> Tensor:
         changed = augment(pixels, how, generator).contiguous(memory_format=torch.channels_last)
         return network.features(changed)
 
-    return outputs_of(features, data, rows, device, on_batch=advance)
+    return _computed(features, data, rows, batch, device, reporter.advance)
 
 
 def fit_head(train: Tensor, targets: Tensor, val: Tensor, val_targets: Tensor, class_weights: Tensor) -> Head:

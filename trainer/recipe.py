@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 Recipe = Literal["auto", "probe", "blocks", "finetune", "scratch", "one-class"]
+Changes = Literal["part", "scene", "natural"]  # the presets of augmentation that are chosen from
 Decided = Literal["probe", "blocks", "finetune", "scratch", "one-class"]  # the last one only if it was asked for
 
 # Shares of the way from chance to perfect, by balanced accuracy out of fold.
@@ -101,7 +102,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     unfreeze: float
     margin: float
     balance: Literal["weights", "sampling"]
-    augmentation: Literal["part", "scene", "natural"]
+    augmentation: Changes
 
 
 def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
@@ -135,7 +136,7 @@ def may_change_much(facts: Facts, recipe: Decided) -> bool:
     return recipe in ("blocks", "finetune") and not (facts.drawn or facts.lopsided) and bool(facts.separation)
 
 
-def _augmentation(facts: Facts) -> tuple[Literal["part", "scene", "natural"], tuple[str, ...]]:
+def _augmentation(facts: Facts) -> tuple[Changes, tuple[str, ...]]:
     if facts.lopsided:
         return "part", ()
     if not facts.separation or facts.separation_changed is None:

@@ -28,9 +28,8 @@ class Progressing(msgspec.Struct):
     """Everything that a resumed run needs, apart from the tensors of network, average and optimizer.
 
     `best_epoch` is the one whose weights count. `leading_epoch` is the best of those that were fine-tuned; it counts only
-    when it beats `start`, what the net made of val before, by more than the noise of so few pictures; a net that began from nothing has
-    none to beat. `leading` is what that
-    epoch made of val."""
+    when it beats `start`, what the net made of val before, by more than the noise of so few pictures; a net that began
+    from nothing has none to beat. `leading` is what that epoch made of val."""
 
     epoch: int = 0
     best_epoch: int = 0

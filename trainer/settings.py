@@ -15,7 +15,7 @@ Statistics = Literal["auto", "keep", "learn"]  # of batch norm; auto keeps those
 _OPEN = ("epochs", "patience", "learning_rate", "layer_ratio", "unfreeze", "margin", "balance", "augmentation")
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Preset = Literal["none", "part", "texture", "scene", "natural"]  # of augmentation; augment.py says what each means
-Augmentation = Literal["auto", "none", "part", "texture", "scene", "natural"]
+Augmentation = Literal["auto", Preset]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -127,14 +127,15 @@ def _begin(
         if rank.first:
             run_folder.write_best(out, network)
             run_folder.write_results(out, [EpochRow(0, 0.0, 0.0, head.val_loss, head.val_balanced_accuracy, 0.0, 0.0)])
-        if settings.recipe in ("auto", "blocks", "finetune"):
+        open_changes = settings.augmentation == "auto" and settings.recipe in ("blocks", "finetune")
+        if settings.recipe == "auto" or open_changes:
             apart = _separation(prepared, features, head.penalty)
     drawn = know_drawn_pictures_alone(settings.weights, record.weights)
     facts = _facts(data, apart, drawn)
     decision = decide(facts, settings.recipe, settings.batch)
     if settings.augmentation == "auto" and rank.first and may_change_much(facts, decision.recipe):
         _decode(data, reporter)
-        changed = features_of_changed(network, data, PRESETS["natural"], settings.seed, rank.device, reporter)
+        changed = features_of_changed(network, data, PRESETS["natural"], settings.seed, 64, rank.device, reporter)
         facts = msgspec.structs.replace(facts, separation_changed=_separation(prepared, changed, head.penalty))
         decision = decide(facts, settings.recipe, settings.batch)
     weigh_teacher(record, decision.recipe, reporter)
