@@ -6,17 +6,15 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import torch
 
 from edgetl.errors import DatasetError, UsageError, storage
-from edgetl.runtime.metrics import balanced_accuracy, confusion_matrix
 from edgetl.trainer import run_folder, store, tensorboard
 from edgetl.trainer.augment import PRESETS
+from edgetl.trainer.choosing import Probed, choose
 from edgetl.trainer.compiling import compile_network
 from edgetl.trainer.data import TrainingData
-from edgetl.trainer.datacheck.crossfit import out_of_fold
 from edgetl.trainer.distillation import Teacher
 from edgetl.trainer.ending import choose_picture_size, report
 from edgetl.trainer.finetune import Finetuning
@@ -26,7 +24,6 @@ from edgetl.trainer.preparation import Prepared, prepare, preprocessing_of
 from edgetl.trainer.probe import features_of_changed, train_probe
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.ranks import Rank
-from edgetl.trainer.recipe import Facts, decide, may_change_much, separation
 from edgetl.trainer.reproducible import make_reproducible
 from edgetl.trainer.run_folder import RunRecord
 from edgetl.trainer.selection import EpochRow
@@ -34,6 +31,8 @@ from edgetl.trainer.settings import Settings
 from edgetl.trainer.starting import network_of, record_of
 from edgetl.trainer.teachers import check_same, teacher_of, weigh_teacher
 from edgetl.trainer.weights import know_drawn_pictures_alone
+
+PROBE_BATCH = 64  # pictures at a time, where only features are asked for
 
 
 def train(settings: Settings, out: Path, *, resume: bool, reporter: Reporter, rank: Rank | None = None) -> RunRecord:
@@ -115,52 +114,41 @@ def _begin(
     rank: Rank, reporter: Reporter,
 ) -> Settings:  # fmt: skip
     """Fits the probe where there is something to probe, decides what comes after it, and says why."""
-    data, apart = prepared.data, None
+    probed = None
     if settings.pretrained or settings.recipe == "probe":
-        head, features = train_probe(network, data, 64, rank.device, reporter, rank)
-        record.val_balanced_accuracy = head.val_balanced_accuracy
-        reporter.say(
-            f"probe: val balanced accuracy {head.val_balanced_accuracy:.4f} (penalty {head.penalty:g}; "
-            f"head fitted in {head.seconds:.2f} s)"
-        )
-        rank.align(network)
-        if rank.first:
-            run_folder.write_best(out, network)
-            run_folder.write_results(out, [EpochRow(0, 0.0, 0.0, head.val_loss, head.val_balanced_accuracy, 0.0, 0.0)])
-        open_changes = settings.augmentation == "auto" and settings.recipe in ("blocks", "finetune")
-        if settings.recipe == "auto" or open_changes:
-            apart = _separation(prepared, features, head.penalty)
-    drawn = know_drawn_pictures_alone(settings.weights, record.weights)
-    facts = _facts(data, apart, drawn)
-    decision = decide(facts, settings.recipe, settings.batch)
-    if settings.augmentation == "auto" and rank.first and may_change_much(facts, decision.recipe):
-        _decode(data, reporter)
-        changed = features_of_changed(network, data, PRESETS["natural"], settings.seed, 64, rank.device, reporter)
-        facts = msgspec.structs.replace(facts, separation_changed=_separation(prepared, changed, head.penalty))
-        decision = decide(facts, settings.recipe, settings.batch)
-    weigh_teacher(record, decision.recipe, reporter)
-    settings = rank.agreed(settings.decided(decision))
+        probed = _probe(settings, out, network, prepared.data, record, rank, reporter)
     if rank.first:
+        drawn = know_drawn_pictures_alone(settings.weights, record.weights)
+        settings = settings.decided(choose(settings, prepared, probed, drawn))
         run_folder.write_settings(out, settings)
+    settings = rank.agreed(settings)
+    weigh_teacher(record, settings.recipe, reporter)
     epochs = "" if settings.recipe == "probe" else f", {settings.epochs} epochs"
     reporter.say(f"recipe {settings.recipe}{epochs}: {'; '.join(settings.reasons)}")
     return settings
 
 
-def _separation(prepared: Prepared, features: torch.Tensor, penalty: float) -> float:
-    """How well heads on frozen features tell training pictures apart that they did not see. `features`: those of all training
-    pictures, once or several times over."""
-    data, rows = prepared.data, prepared.data.rows("train")
-    rows = np.tile(rows, len(features) // len(rows))
-    truth, classes = data.targets[rows], len(data.labels)
-    groups = [prepared.groups[row] for row in rows]
-    guesses = out_of_fold(features.numpy(), truth, groups, classes, (penalty,)).argmax(axis=1)
-    return separation(balanced_accuracy(confusion_matrix(truth, guesses, classes)), classes)
+def _probe(
+    settings: Settings, out: Path, network: Network, data: TrainingData, record: RunRecord,
+    rank: Rank, reporter: Reporter,
+) -> Probed:  # fmt: skip
+    """Fits the probe into the network's classifier and keeps it as the best so far."""
+    head, features = train_probe(network, data, PROBE_BATCH, rank.device, reporter, rank)
+    record.val_balanced_accuracy = head.val_balanced_accuracy
+    reporter.say(
+        f"probe: val balanced accuracy {head.val_balanced_accuracy:.4f} (penalty {head.penalty:g}; "
+        f"head fitted in {head.seconds:.2f} s)"
+    )
+    rank.align(network)
+    if rank.first:
+        run_folder.write_best(out, network)
+        run_folder.write_results(out, [EpochRow(0, 0.0, 0.0, head.val_loss, head.val_balanced_accuracy, 0.0, 0.0)])
 
+    def of_changed() -> torch.Tensor:
+        _decode(data, reporter)
+        return features_of_changed(network, data, PRESETS["natural"], settings.seed, PROBE_BATCH, rank.device, reporter)
 
-def _facts(data: TrainingData, apart: float | None, drawn: bool) -> Facts:
-    counts = np.bincount(data.targets[data.rows("train")], minlength=len(data.labels))
-    return Facts(tuple(counts.tolist()), apart, drawn)
+    return Probed(features, head.penalty, of_changed)
 
 
 def _finetune(
