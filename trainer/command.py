@@ -100,7 +100,7 @@ def _converted(values: dict[str, Any]) -> Settings:
     "--patience",
     type=int,
     default=None,
-    help="Epochs without gain on val before it stops.  [default: 8; from scratch a third of all]",
+    help="Epochs without gain on val before it stops.  [default: it goes on to the end; from scratch a third of all]",
 )
 @click.option("--batch", default=32, show_default=True)
 @click.option(

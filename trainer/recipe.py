@@ -37,20 +37,21 @@ SPREAD = 0.75
 
 class Budget(msgspec.Struct, frozen=True):
     """How long to train: about so many steps of the optimizer, within a least and a most number of epochs. It ends when
-    for a share of them nothing was gained on val."""
+    for a share of them (`patience`) nothing was gained on val. None: never; where the end is blended with the start it is the end
+    that counts, not the best epoch, and an end before the rate has fallen is a bad one."""
 
     steps: int
     epochs: tuple[int, int]
-    patience: float
+    patience: float | None
 
-    def of(self, pictures: int, batch: int) -> tuple[int, int]:
+    def of(self, pictures: int, batch: int) -> tuple[int, int | None]:
         """Epochs and patience for so many training pictures."""
         epochs = min(max(round(self.steps * batch / max(1, pictures)), self.epochs[0]), self.epochs[1])
-        return epochs, max(8, round(self.patience * epochs))
+        return epochs, None if self.patience is None else max(8, round(self.patience * epochs))
 
 
-TRANSFER = Budget(160, (9, 20), 0.4)  # on two public sets more gave no better net
-FROM_DRAWN = Budget(1000, (20, 60), 1.0)  # such weights have more to learn, and late
+TRANSFER = Budget(160, (9, 20), None)  # on two public sets more gave no better net
+FROM_DRAWN = Budget(1000, (20, 60), None)  # such weights have more to learn, and late
 FROM_NOTHING = Budget(1500, (40, 150), 0.3)
 # How many times smaller the rate of the first layers is than the head's: weights of photographs know in their first layers what
 # every picture needs; those of drawn pictures not as well.
@@ -96,7 +97,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     recipe: Decided
     reasons: tuple[str, ...]
     epochs: int
-    patience: int
+    patience: int | None
     learning_rate: float
     layer_ratio: float
     unfreeze: float
