@@ -33,10 +33,11 @@ class Improvement(msgspec.Struct, frozen=True):
 
     def beyond(self, margin: float) -> bool:
         """Whether it is more than `margin` standard errors: of accuracy, or, where that did not fall, of the loss, which
-        tells more of few pictures."""
+        tells more of few pictures. A margin below 0 asks only that it is not clearly worse: a loss that fell by as many standard
+        errors shows that too, since before may have named some pictures by luck."""
         if self.accuracy > margin * self.accuracy_error:
             return True
-        return self.accuracy >= 0 and self.loss > margin * self.loss_error
+        return (margin < 0 or self.accuracy >= 0) and self.loss > abs(margin) * self.loss_error
 
 
 def judgement(logits: Tensor, targets: Tensor) -> Judgement:

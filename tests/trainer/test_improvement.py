@@ -65,6 +65,17 @@ def test_fall_of_the_loss_counts_where_accuracy_stays_and_not_where_it_falls() -
     assert not improvement(judged(hits, 0.6), surer, truth).beyond(0.0)
 
 
+def test_loss_that_clearly_fell_shows_that_a_net_is_not_clearly_worse() -> None:
+    """Before named four of forty pictures more, and was far from sure of any."""
+    truth = np.arange(40) % 2
+    hits, fewer = [1] * 30 + [0] * 10, [1] * 26 + [0] * 14
+    surer = improvement(judged(hits, 0.6), Judgement([0.2] * 40, [bool(hit) for hit in fewer]), truth)
+    assert surer.accuracy < -surer.accuracy_error
+    assert surer.beyond(-1.0) and not surer.beyond(0.0)
+    as_sure = improvement(judged(hits, 0.6), judged(fewer, 0.6), truth)
+    assert not as_sure.beyond(-1.0)
+
+
 @pytest.mark.parametrize(("gain", "least", "most"), [(0.0, 0.0, 0.25), (0.1, 0.8, 1.0), (-0.1, 0.0, 0.01)])
 def test_how_often_a_net_is_called_better(gain: float, least: float, most: float) -> None:
     """Drawn many times: 200 pictures, of which two nets judge 80 % and 80 % + gain right, each with its own mistakes."""
