@@ -17,6 +17,7 @@ from edgetl.errors import DatasetError, PictureError
 from edgetl.runtime.picture import SUFFIXES, read_bytes
 
 SPLIT_NAMES = ("train", "val", "test")
+_ALSO_CALLED = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -45,6 +46,7 @@ def list_pictures(root: Path) -> Listing:
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder; name a folder with one sub-folder of pictures per class")
     splits = [name for name in SPLIT_NAMES if (root / name).is_dir()]
+    _check_layout(root, bool(splits))
     pictures: list[Picture] = []
     passed_over: dict[str, str] = {}
     folders: set[str] = set()
@@ -81,6 +83,25 @@ def sha256_of(path: Path) -> str:
 
 def _class_folders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _check_layout(root: Path, divided: bool) -> None:
+    """Refuses folders that would be taken for classes, or not be looked at, though somebody meant splits."""
+    for folder in _class_folders(root):
+        name = folder.name.casefold()
+        meant = _ALSO_CALLED.get(name, name)
+        if meant in SPLIT_NAMES and folder.name != meant and _holds_only_folders(folder):
+            raise DatasetError(f"{folder}: looks like a split under another name; call it {meant}")
+        if not divided and (folder / "train").is_dir():
+            raise DatasetError(
+                f"{folder}: divided into splits itself; name this folder where it is the data set, "
+                f"else lay classes into splits: {root}/train/{folder.name}/*.jpg"
+            )
+
+
+def _holds_only_folders(folder: Path) -> bool:
+    within = [p for p in folder.iterdir() if not p.name.startswith(".")]
+    return any(p.is_dir() for p in within) and not any(p.suffix.lower() in SUFFIXES for p in within)
 
 
 def _files(folder: Path, root: Path, passed_over: dict[str, str]) -> list[str]:

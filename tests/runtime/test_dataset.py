@@ -133,6 +133,43 @@ def test_pictures_without_class_folders_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("I4")
+@pytest.mark.parametrize(
+    ("folder", "meant"), [("valid", "val"), ("Validation", "val"), ("Test", "test"), ("TRAINING", "train")]
+)
+def test_split_under_another_name_is_refused_with_the_right_one(folder: str, meant: str, tmp_path: Path) -> None:
+    """It would not be looked at beside `train`, and be taken for a class without it."""
+    for beside in ("train", "Training2"):
+        root = tmp_path / beside
+        picture(root / beside / "ok" / "a.png")
+        picture(root / folder / "ok" / "b.png")
+        with pytest.raises(DatasetError, match=rf"{folder}: .*call it {meant}$"):
+            list_pictures(root)
+
+
+def test_classes_may_be_called_valid_and_training(tmp_path: Path) -> None:
+    picture(tmp_path / "valid" / "a.png")
+    picture(tmp_path / "invalid" / "b.png")
+    picture(tmp_path / "training" / "monday" / "c.png")
+    picture(tmp_path / "training" / "d.png")
+    assert list_pictures(tmp_path).labels == ("invalid", "training", "valid")
+
+
+def test_folder_above_the_data_set_is_refused_with_the_way_on(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        picture(tmp_path / "crops" / split / "ok" / "a.png")
+    picture(tmp_path / "raw" / "b.png")
+    with pytest.raises(DatasetError, match=r"crops: divided into splits itself; name this folder"):
+        list_pictures(tmp_path)
+    assert list_pictures(tmp_path / "crops").labels == ("ok",)
+
+
+def test_classes_outside_and_splits_inside_are_refused_with_the_right_order(tmp_path: Path) -> None:
+    for label in ("ng", "ok"):
+        picture(tmp_path / label / "train" / "a.png")
+    with pytest.raises(DatasetError, match=rf"{tmp_path}/train/ng/"):
+        list_pictures(tmp_path)
+
+
 def test_classes_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
     picture(tmp_path / "Scratch" / "a.png")
     picture(tmp_path / "scratch" / "a.png")
