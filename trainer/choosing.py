@@ -13,8 +13,9 @@ from torch import Tensor
 from edgetl.runtime.metrics import balanced_accuracy, confusion_matrix
 from edgetl.trainer.data import TrainingData
 from edgetl.trainer.datacheck.crossfit import out_of_fold
+from edgetl.trainer.improvement import Improvement
 from edgetl.trainer.preparation import Prepared
-from edgetl.trainer.recipe import Decision, Facts, decide, may_change_much, separation
+from edgetl.trainer.recipe import MARGIN, Decision, Facts, decide, may_change_much, separation
 from edgetl.trainer.settings import Settings
 
 
@@ -40,6 +41,20 @@ def choose(settings: Settings, prepared: Prepared, probed: Probed | None, drawn:
         return decision
     borne = _separation(prepared, probed.of_changed(), probed.penalty)
     return decide(msgspec.structs.replace(facts, separation_changed=borne), settings.recipe, settings.batch)
+
+
+def shown(settings: Settings, gain: Improvement) -> Settings:
+    """The settings once it is known what letting layers learn gains on training pictures that the nets did not see: a head alone
+    where that is not more than the margin, else val need only not speak against it."""
+    told = (
+        f"on the other halves of train balanced accuracy {100 * gain.accuracy:+.1f} ± {100 * gain.accuracy_error:.1f} points, "
+        f"loss {-gain.loss:+.3f} ± {gain.loss_error:.3f}"
+    )
+    if gain.beyond(settings.margin or 0.0):
+        return msgspec.structs.replace(settings, margin=MARGIN, reasons=(*settings.reasons, f"{told}: a gain"))
+    return msgspec.structs.replace(
+        settings, recipe="probe", reasons=(*settings.reasons, f"{told}: no gain, so a head alone")
+    )
 
 
 def _separation(prepared: Prepared, features: Tensor, penalty: float) -> float:

@@ -21,7 +21,7 @@ Decided = Literal["probe", "blocks", "finetune", "scratch", "one-class"]  # the 
 SOLVED = 0.985  # what is left is noise of a few pictures
 NEAR = 0.80  # features of natural images do most of the work
 
-FEW = 12  # pictures a class; fewer cannot say whether fine-tuning gained anything
+FEW = 8  # pictures a class; half of fewer cannot say whether fine-tuning gained anything
 MODEST = 30
 MANY_OF_THE_CLASSES = 1 / 4  # so many of them decide for all: of up to four classes a single one
 LOPSIDED = 3.0  # times as many pictures in the largest class as in the smallest
@@ -104,6 +104,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     margin: float
     balance: Literal["weights", "sampling"]
     augmentation: Changes
+    on_halves: bool  # whether nets on halves of the training pictures should say first that layers are to learn
 
 
 def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
@@ -129,6 +130,7 @@ def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
         margin=0.0 if scratch else MARGIN if asked != "auto" else _margin(facts),
         balance="sampling" if facts.lopsided else "weights",
         augmentation=augmentation,
+        on_halves=asked == "auto" and recipe in ("blocks", "finetune") and facts.often_below(MODEST),
     )  # fmt: skip
 
 

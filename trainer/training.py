@@ -12,12 +12,13 @@ import torch
 from edgetl.errors import DatasetError, UsageError, storage
 from edgetl.trainer import run_folder, store, tensorboard
 from edgetl.trainer.augment import PRESETS
-from edgetl.trainer.choosing import Probed, choose
+from edgetl.trainer.choosing import Probed, choose, shown
 from edgetl.trainer.compiling import compile_network
 from edgetl.trainer.data import TrainingData
 from edgetl.trainer.distillation import Teacher
 from edgetl.trainer.ending import choose_picture_size, report
 from edgetl.trainer.finetune import Finetuning
+from edgetl.trainer.halves import gain_out_of_half
 from edgetl.trainer.improvement import balanced_hits
 from edgetl.trainer.network import Network, best_device
 from edgetl.trainer.preparation import Prepared, prepare, preprocessing_of
@@ -119,13 +120,30 @@ def _begin(
         probed = _probe(settings, out, network, prepared.data, record, rank, reporter)
     if rank.first:
         drawn = know_drawn_pictures_alone(settings.weights, record.weights)
-        settings = settings.decided(choose(settings, prepared, probed, drawn))
+        decision = choose(settings, prepared, probed, drawn)
+        # Two more trainings: not under a teacher, who makes them long, nor where somebody said what val has to show.
+        on_halves = decision.on_halves and rank.count == 1 and settings.teacher is None and settings.margin is None
+        settings = settings.decided(decision)
+        if on_halves:
+            settings = _shown_on_halves(settings, network, prepared, rank, reporter)
         run_folder.write_settings(out, settings)
     settings = rank.agreed(settings)
     weigh_teacher(record, settings.recipe, reporter)
     epochs = "" if settings.recipe == "probe" else f", {settings.epochs} epochs"
     reporter.say(f"recipe {settings.recipe}{epochs}: {'; '.join(settings.reasons)}")
     return settings
+
+
+def _shown_on_halves(
+    settings: Settings, network: Network, prepared: Prepared, rank: Rank, reporter: Reporter
+) -> Settings:
+    """The settings with a head alone, unless nets trained on halves of the pictures show that more is a gain."""
+    _decode(prepared.data, reporter)
+    reporter.say(
+        f"{settings.recipe} or a head alone? val has too few pictures of a class: trained on halves of train, judged on the others"
+    )
+    gain = gain_out_of_half(settings, network, prepared, PROBE_BATCH, rank.device)
+    return shown(settings, gain)
 
 
 def _probe(

@@ -34,12 +34,12 @@ def test_few_and_near_freezes_many_and_far_goes_deep(given: Facts, recipe: str) 
 @pytest.mark.parametrize(
     ("counts", "apart", "recipe"),
     [
-        ((500, 8), 0.7, "probe"),
+        ((500, 6), 0.7, "probe"),
         ((500, 20), 0.7, "blocks"),
         ((500, 20), 0.9, "blocks"),
         ((500, 60), 0.7, "finetune"),
-        ((500, 400, 300, 8), 0.7, "probe"),  # one of four is a quarter
-        ((200,) * 9 + (8,), 0.7, "finetune"),  # one of ten must not hold back the others
+        ((500, 400, 300, 6), 0.7, "probe"),  # one of four is a quarter
+        ((200,) * 9 + (6,), 0.7, "finetune"),  # one of ten must not hold back the others
     ],
 )
 def test_rarest_classes_decide(counts: tuple[int, ...], apart: float, recipe: str) -> None:
@@ -62,6 +62,23 @@ def test_nobody_must_prove_what_was_asked_for_and_auto_must_where_pictures_are_f
     assert decide(Facts((500, 90), 0.5), "auto", 32).margin > 0
     assert decide(facts(90, 0.5), "auto", 32).margin < 0
     assert decide(facts(90, None), "auto", 32).margin == 0  # from nothing there is no probe to beat
+
+
+@pytest.mark.parametrize(
+    ("counts", "asked", "on_halves"),
+    [
+        ((300, 12), "auto", True),
+        ((20, 20), "auto", True),
+        ((90, 90), "auto", False),  # val has enough of each
+        ((2000, 60), "auto", False),
+        ((300, 12), "finetune", False),
+        ((300, 4), "auto", False),  # a head alone, whatever halves say
+    ],
+)
+def test_halves_are_asked_where_auto_would_have_layers_learn_and_val_cannot_tell(
+    counts: tuple[int, ...], asked: Recipe, on_halves: bool
+) -> None:
+    assert decide(Facts(counts, 0.5), asked, 32).on_halves is on_halves
 
 
 def test_weights_of_drawn_pictures_are_trained_longer_and_deeper_but_not_as_from_nothing() -> None:

@@ -1,0 +1,76 @@
+"""Where val has too few pictures of a class, halves of the training pictures say whether layers should learn."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import torch
+
+from edgetl.trainer.backbones import describe
+from edgetl.trainer.choosing import shown
+from edgetl.trainer.data import TrainingData
+from edgetl.trainer.halves import gain_out_of_half
+from edgetl.trainer.improvement import Improvement
+from edgetl.trainer.network import Network
+from edgetl.trainer.preparation import Prepared
+from edgetl.trainer.settings import Settings
+
+SIDE = 32
+
+
+def settings(**changes: object) -> Settings:
+    plain = {"data": "", "model": "resnet_tiny", "recipe": "finetune", "imgsz": SIDE, "epochs": 12, "batch": 16, "device": "cpu",
+             "augmentation": "none", "balance": "sampling", "learning_rate": 4e-3, "layer_ratio": 1.0, "margin": 2.0}  # fmt: skip
+    return Settings(**{**plain, **changes})  # type: ignore[arg-type]
+
+
+def colours(each: int, told: bool, val: int = 2) -> Prepared:
+    """Red and green pictures of some brightness; where nothing is `told`, with labels by chance."""
+    numbers = np.random.default_rng(0)
+    images = numbers.integers(0, 40, (2 * (each + val), SIDE, SIDE, 3), np.uint8)
+    targets = np.arange(len(images)) % 2
+    for picture, colour in zip(images, targets if told else numbers.permutation(targets), strict=True):
+        picture[:, :, colour] += np.uint8(numbers.integers(60, 200))
+    splits = np.array(["train"] * 2 * each + ["val"] * 2 * val)
+    data = TrainingData(images, targets, splits, ("red", "green"))
+    return Prepared(data, list(range(len(images))), [], {})
+
+
+def gain(prepared: Prepared, **changes: object) -> Improvement:
+    torch.manual_seed(0)
+    network = Network(describe("resnet_tiny"), 2, SIDE)
+    with torch.no_grad():  # as it begins it sees blue alone, which tells nothing here
+        next(p for p in network.parameters() if p.ndim == 4)[:, :2] = 0
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    found = gain_out_of_half(settings(**changes), network, prepared, 16, torch.device("cpu"))
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items()), "it stays as it began"
+    return found
+
+
+def test_layers_that_learn_what_frozen_ones_do_not_see_are_a_gain() -> None:
+    assert gain(colours(60, told=True)).beyond(2.0)
+
+
+def test_labels_by_chance_are_no_gain() -> None:
+    assert not gain(colours(60, told=False)).beyond(1.0)
+
+
+def test_val_and_test_take_no_part() -> None:
+    prepared = colours(20, told=True)
+    otherwise = colours(20, told=True)
+    there = otherwise.data.rows("val")
+    otherwise.data.images[there] = 0
+    assert gain(prepared, epochs=1) == gain(otherwise, epochs=1)
+
+
+def test_gain_lets_layers_learn_unless_val_speaks_clearly_against_it_and_none_leaves_the_head() -> None:
+    decided = settings(margin=2.0, reasons=("few",))
+    learns = shown(decided, Improvement(0.02, 0.03, 0.3, 0.1))
+    assert (learns.recipe, learns.margin) == ("finetune", -1.0)
+    assert learns.reasons == (
+        "few",
+        "on the other halves of train balanced accuracy +2.0 ± 3.0 points, loss -0.300 ± 0.100: a gain",
+    )
+    stays = shown(decided, Improvement(0.02, 0.03, 0.1, 0.1))
+    assert stays.recipe == "probe" and stays.reasons[-1].endswith("no gain, so a head alone")
+    assert msgspec.structs.replace(stays, recipe="finetune", reasons=()) == msgspec.structs.replace(decided, reasons=())
