@@ -142,7 +142,8 @@ def _shown_on_halves(
     reporter.say(
         f"{settings.recipe} or a head alone? val has too few pictures of a class: trained on halves of train, judged on the others"
     )
-    gain = gain_out_of_half(settings, network, prepared, PROBE_BATCH, rank.device)
+    with torch.random.fork_rng():  # so that what follows is the run that naming the recipe gives
+        gain = gain_out_of_half(settings, network, prepared, PROBE_BATCH, rank.device)
     return shown(settings, gain)
 
 

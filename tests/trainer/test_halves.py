@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import numpy as np
+import pytest
 import torch
+from safetensors.torch import save_file
 
 from edgetl.trainer.backbones import describe
 from edgetl.trainer.choosing import shown
@@ -13,7 +17,12 @@ from edgetl.trainer.halves import gain_out_of_half
 from edgetl.trainer.improvement import Improvement
 from edgetl.trainer.network import Network
 from edgetl.trainer.preparation import Prepared
+from edgetl.trainer.progress import SilentReporter
+from edgetl.trainer.recipe import Recipe
+from edgetl.trainer.run_folder import BEST, read_run
 from edgetl.trainer.settings import Settings
+from edgetl.trainer.training import train
+from tests.runtime.pictures import save
 
 SIDE = 32
 
@@ -36,11 +45,16 @@ def colours(each: int, told: bool, val: int = 2) -> Prepared:
     return Prepared(data, list(range(len(images))), [], {})
 
 
+def blind(network: Network) -> Network:
+    """The network when it sees blue alone, which tells nothing here."""
+    with torch.no_grad():
+        next(p for p in network.parameters() if p.ndim == 4)[:, :2] = 0
+    return network
+
+
 def gain(prepared: Prepared, **changes: object) -> Improvement:
     torch.manual_seed(0)
-    network = Network(describe("resnet_tiny"), 2, SIDE)
-    with torch.no_grad():  # as it begins it sees blue alone, which tells nothing here
-        next(p for p in network.parameters() if p.ndim == 4)[:, :2] = 0
+    network = blind(Network(describe("resnet_tiny"), 2, SIDE))
     before = {name: value.clone() for name, value in network.state_dict().items()}
     found = gain_out_of_half(settings(**changes), network, prepared, 16, torch.device("cpu"))
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items()), "it stays as it began"
@@ -74,3 +88,24 @@ def test_gain_lets_layers_learn_unless_val_speaks_clearly_against_it_and_none_le
     stays = shown(decided, Improvement(0.02, 0.03, 0.1, 0.1))
     assert stays.recipe == "probe" and stays.reasons[-1].endswith("no gain, so a head alone")
     assert msgspec.structs.replace(stays, recipe="finetune", reasons=()) == msgspec.structs.replace(decided, reasons=())
+
+
+@pytest.mark.parametrize(
+    ("told", "ends_as", "by_hand"), [(True, "a gain", "finetune"), (False, "no gain, so a head alone", "probe")]
+)
+def test_auto_does_what_halves_show_and_gives_the_run_that_naming_the_recipe_gives(
+    told: bool, ends_as: str, by_hand: Recipe, tmp_path: Path
+) -> None:
+    data = colours(24, told, val=0).data
+    for number, (image, target) in enumerate(zip(data.images, data.targets, strict=True)):
+        save(tmp_path / "data" / data.labels[target] / f"{number}.png", image[:, :, ::-1])
+    torch.manual_seed(0)
+    weights = tmp_path / "blind.safetensors"
+    save_file(blind(Network(describe("resnet_tiny"), 2, SIDE)).net.state_dict(), weights)
+    recipes: tuple[Recipe, ...] = ("auto", by_hand)
+    for recipe in recipes:
+        asked = settings(data=str(tmp_path / "data"), weights=str(weights), recipe=recipe, margin=None, balance="none")
+        train(asked, tmp_path / recipe, resume=False, reporter=SilentReporter())
+    run = read_run(tmp_path / "auto").settings
+    assert run.recipe == by_hand and run.reasons[-1].endswith(ends_as)
+    assert (tmp_path / "auto" / BEST).read_bytes() == (tmp_path / by_hand / BEST).read_bytes()
