@@ -44,7 +44,8 @@ def test_penalty_is_the_one_that_is_best_on_val(width: int, apart: float, monkey
             patch.setattr(probe, "PENALTIES", (penalty,))
             losses[penalty] = fit_head(*sets).val_loss
     assert chosen.penalty == min(losses, key=losses.__getitem__)
-    assert chosen.val_loss == pytest.approx(min(losses.values()), rel=1e-3)  # it began from the head of another penalty
+    # It began from the head of another penalty; a loss of nearly nothing is as far from exact as LBFGS leaves it.
+    assert chosen.val_loss == pytest.approx(min(losses.values()), rel=1e-3, abs=1e-5)
     assert max(losses.values()) > 1.1 * chosen.val_loss  # it made a difference
 
 
