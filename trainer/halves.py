@@ -8,6 +8,8 @@ pictures twelve, where val may have one.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from itertools import count
 
 import msgspec
 import numpy as np
@@ -21,7 +23,7 @@ from edgetl.trainer.improvement import Improvement, Judgement, improvement
 from edgetl.trainer.network import Network
 from edgetl.trainer.preparation import Prepared
 from edgetl.trainer.probe import train_probe
-from edgetl.trainer.progress import SilentReporter
+from edgetl.trainer.progress import Reporter, SilentReporter
 from edgetl.trainer.settings import Settings
 
 _FIRST_HALF = 2  # of the five folds; three are the other
@@ -29,7 +31,7 @@ _NEITHER = "neither"  # the split of what takes no part
 
 
 def gain_out_of_half(
-    settings: Settings, network: Network, prepared: Prepared, batch: int, device: torch.device
+    settings: Settings, network: Network, prepared: Prepared, batch: int, device: torch.device, reporter: Reporter
 ) -> Improvement:
     """From heads on frozen features to nets whose layers learned too, over all training pictures. `settings`: with the recipe
     decided. `network`: as it begins; it stays as it is. `batch`: pictures at a time where only features are asked for."""
@@ -37,9 +39,13 @@ def gain_out_of_half(
     rows = data.rows("train")
     folds = folds_of(data.targets[rows], [prepared.groups[row] for row in rows])
     before, after, truth = Judgement([], []), Judgement([], []), []
+    epochs = count(1)
+    reporter.begin("halves", 2 * (settings.epochs or 0))
     for judged in (folds < _FIRST_HALF, folds >= _FIRST_HALF):
         half = _divided(data, rows[~judged], rows[judged])
-        head, net = _judged(settings, copy.deepcopy(network), half, batch, device)
+        head, net = _judged(
+            settings, copy.deepcopy(network), half, batch, device, lambda: reporter.advance(next(epochs))
+        )
         before, after = _joined(before, head), _joined(after, net)
         truth.append(half.targets[half.rows("val")])
     return improvement(before, after, np.concatenate(truth))
@@ -52,13 +58,19 @@ def _divided(data: TrainingData, train: NDArray[np.int64], judged: NDArray[np.in
 
 
 def _judged(
-    settings: Settings, network: Network, half: TrainingData, batch: int, device: torch.device
+    settings: Settings,
+    network: Network,
+    half: TrainingData,
+    batch: int,
+    device: torch.device,
+    on_epoch: Callable[[], None],
 ) -> tuple[Judgement, Judgement]:
     """What the head on frozen features and the net that was trained from there make of the other half."""
-    reporter = SilentReporter()
-    train_probe(network, half, batch, device, reporter)
-    state = Finetuning(network, half, settings, device)
-    state.run(lambda *_: None, reporter)
+    silent = SilentReporter()
+    train_probe(network, half, batch, device, silent)
+    # Blends are tried also where none is to be kept: they are what tells how far this training is worth going.
+    state = Finetuning(network, half, msgspec.structs.replace(settings, blend=True), device)
+    state.run(lambda _, row, __: on_epoch() if row.epoch else None, silent)
     assert state.at.start is not None, "what is pretrained has a start"
     blend = state.best_blend()
     return state.at.start, blend.judgement if blend is not None else state.at.start

@@ -143,7 +143,7 @@ def _shown_on_halves(
         f"{settings.recipe} or a head alone? val has too few pictures of a class: trained on halves of train, judged on the others"
     )
     with torch.random.fork_rng():  # so that what follows is the run that naming the recipe gives
-        gain = gain_out_of_half(settings, network, prepared, PROBE_BATCH, rank.device)
+        gain = gain_out_of_half(settings, network, prepared, PROBE_BATCH, rank.device, reporter)
     return shown(settings, gain)
 
 

@@ -56,17 +56,18 @@ def gain(prepared: Prepared, **changes: object) -> Improvement:
     torch.manual_seed(0)
     network = blind(Network(describe("resnet_tiny"), 2, SIDE))
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    found = gain_out_of_half(settings(**changes), network, prepared, 16, torch.device("cpu"))
+    found = gain_out_of_half(settings(**changes), network, prepared, 16, torch.device("cpu"), SilentReporter())
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items()), "it stays as it began"
     return found
 
 
-def test_layers_that_learn_what_frozen_ones_do_not_see_are_a_gain() -> None:
-    assert gain(colours(60, told=True)).beyond(2.0)
+@pytest.mark.parametrize("blend", [True, False])
+def test_layers_that_learn_what_frozen_ones_do_not_see_are_a_gain(blend: bool) -> None:
+    assert gain(colours(30, told=True), blend=blend).beyond(2.0)
 
 
 def test_labels_by_chance_are_no_gain() -> None:
-    assert not gain(colours(60, told=False)).beyond(1.0)
+    assert not gain(colours(30, told=False)).beyond(1.0)
 
 
 def test_val_and_test_take_no_part() -> None:
