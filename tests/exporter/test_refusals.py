@@ -72,7 +72,8 @@ def test_full_disk(small_run: Path, converted: tuple[str, str], full_disk: Path,
     answer = call("export", small_run, "--out", full_disk / "a.edgetl", *OPEN_GATE, "--min-score", 0, *converted)
     refused(answer, 1, "E_STORAGE", str(full_disk / "a.edgetl"), "the disk is full")
     assert list(full_disk.iterdir()) == []
-    assert list(temporary.iterdir()) == []
+    # torch lays its own cache there, if nothing before in this process made it do so elsewhere.
+    assert [path for path in temporary.iterdir() if not path.name.startswith("torchinductor")] == []
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "splits.json", "weights/best.safetensors"])
