@@ -77,6 +77,7 @@ class Finetuning:
         self._augments_here = False
         self.at = Progressing()
         self.start: dict[str, Tensor] = {}  # the weights that it began with, where they are to be blended in
+        self.between_ends: Blend | None = None  # the best one, whether it counts or not
         self.blend: Blend | None = None  # where one is better than every epoch; `network` then has its weights
         self.steps = max(1, math.ceil(len(data.rows("train")) / settings.batch))
         # It averages over about an epoch and a half.
@@ -131,25 +132,20 @@ class Finetuning:
 
     def _blend(self, reporter: Reporter) -> None:
         """Looks between the start and the last epoch for a net that is better than both and not worse than the leading one."""
-        found = self.best_blend()
-        if found is None or not self.at.yields_to(found, self._truth, self.margin):
+        if not self.start or self.at.epoch == 0 or self.at.start is None:
             return
-        self.network.load_state_dict(between(self.start, self.average.module.state_dict(), found.share))
+        end = self.average.module.state_dict()
+        found = self.between_ends = best_blend(self.start, end, self._judge, self._truth)
+        if not self.at.yields_to(found, self._truth, self.margin):
+            return
+        self.network.load_state_dict(between(self.start, end, found.share))
         self.blend = found
         if found.share < 1:
-            assert self.at.start is not None, "there is no blend without a start"
             loss, before = (balanced_loss(judged, self._truth) for judged in (found.judgement, self.at.start))
             reporter.say(
                 f"blended: {found.share:.0%} of the way from the start to epoch {self.at.epoch}; calibrated val loss {loss:.3f}, "
                 f"at the start {before:.3f}"
             )
-
-    def best_blend(self) -> Blend | None:
-        """The best net between the start and the last epoch; None where there is no way between. The network's weights are any
-        of those that were tried."""
-        if not self.start or self.at.epoch == 0 or self.at.start is None:
-            return None
-        return best_blend(self.start, self.average.module.state_dict(), self._judge, self._truth)
 
     def _judge(self, weights: Weights) -> Judgement:
         self.network.load_state_dict(weights)

@@ -20,6 +20,7 @@ from edgetl.trainer.data import TrainingData
 from edgetl.trainer.datacheck.crossfit import folds_of
 from edgetl.trainer.finetune import Finetuning
 from edgetl.trainer.improvement import Improvement, Judgement, improvement
+from edgetl.trainer.inference import BATCH
 from edgetl.trainer.network import Network
 from edgetl.trainer.preparation import Prepared
 from edgetl.trainer.probe import train_probe
@@ -31,10 +32,10 @@ _NEITHER = "neither"  # the split of what takes no part
 
 
 def gain_out_of_half(
-    settings: Settings, network: Network, prepared: Prepared, batch: int, device: torch.device, reporter: Reporter
+    settings: Settings, network: Network, prepared: Prepared, device: torch.device, reporter: Reporter
 ) -> Improvement:
     """From heads on frozen features to nets whose layers learned too, over all training pictures. `settings`: with the recipe
-    decided. `network`: as it begins; it stays as it is. `batch`: pictures at a time where only features are asked for."""
+    decided. `network`: as it begins; it stays as it is."""
     data = prepared.data
     rows = data.rows("train")
     folds = folds_of(data.targets[rows], [prepared.groups[row] for row in rows])
@@ -43,9 +44,7 @@ def gain_out_of_half(
     reporter.begin("halves", 2 * (settings.epochs or 0))
     for judged in (folds < _FIRST_HALF, folds >= _FIRST_HALF):
         half = _divided(data, rows[~judged], rows[judged])
-        head, net = _judged(
-            settings, copy.deepcopy(network), half, batch, device, lambda: reporter.advance(next(epochs))
-        )
+        head, net = _judged(settings, copy.deepcopy(network), half, device, lambda: reporter.advance(next(epochs)))
         before, after = _joined(before, head), _joined(after, net)
         truth.append(half.targets[half.rows("val")])
     return improvement(before, after, np.concatenate(truth))
@@ -61,19 +60,18 @@ def _judged(
     settings: Settings,
     network: Network,
     half: TrainingData,
-    batch: int,
     device: torch.device,
     on_epoch: Callable[[], None],
 ) -> tuple[Judgement, Judgement]:
     """What the head on frozen features and the net that was trained from there make of the other half."""
     silent = SilentReporter()
-    train_probe(network, half, batch, device, silent)
+    train_probe(network, half, BATCH, device, silent)
     # Blends are tried also where none is to be kept: they are what tells how far this training is worth going.
     state = Finetuning(network, half, msgspec.structs.replace(settings, blend=True), device)
     state.run(lambda _, row, __: on_epoch() if row.epoch else None, silent)
     assert state.at.start is not None, "what is pretrained has a start"
-    blend = state.best_blend()
-    return state.at.start, blend.judgement if blend is not None else state.at.start
+    assert state.between_ends is not None, "what has a start has blends"
+    return state.at.start, state.between_ends.judgement
 
 
 def _joined(one: Judgement, other: Judgement) -> Judgement:

@@ -24,10 +24,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `normalization` is what the weights expect of their input; auto takes what their file says of it, or the architecture's.
     `choose_imgsz`: after training at `imgsz` other sizes are tried on val, and the clearly better one is used from then on.
-    What is None or auto is decided from the data set; a `patience` that stays None never ends it early. `warmup` and `unfreeze` are shares of all epochs: how long the
-    rate rises, and until when the layers are freed one after another from the head down (0: all at once). `margin`: by how
-    many standard errors of the difference on val a fine-tuned net must beat its probe, or else the probe stays; below 0: how
-    many it may be behind.
+    What is None or auto is decided from the data set; a `patience` that stays None never ends it early. `warmup` and `unfreeze` are
+    shares of all epochs: how long the rate rises, and until when the layers are freed one after another from the head down (0: all
+    at once). `margin`: by how many standard errors of the difference on val a fine-tuned net must beat its probe, or else the probe
+    stays; below 0: how many it may be behind.
     `balance`: what makes classes count the same that have different numbers of pictures. `mixup` and `cutmix` are the
     alphas of their beta distributions, 0 for none. `reasons` say why the recipe is what it is. `start` is the run whose weights and splits
     this one goes on from. `teacher` is a run, or a net that gets a head first (`teacher_weights` and `teacher_normalization` as those of the student): its answers,

@@ -20,6 +20,7 @@ from edgetl.trainer.ending import choose_picture_size, report
 from edgetl.trainer.finetune import Finetuning
 from edgetl.trainer.halves import gain_out_of_half
 from edgetl.trainer.improvement import balanced_hits
+from edgetl.trainer.inference import BATCH
 from edgetl.trainer.network import Network, best_device
 from edgetl.trainer.preparation import Prepared, prepare, preprocessing_of
 from edgetl.trainer.probe import features_of_changed, train_probe
@@ -32,8 +33,6 @@ from edgetl.trainer.settings import Settings
 from edgetl.trainer.starting import network_of, record_of
 from edgetl.trainer.teachers import check_same, teacher_of, weigh_teacher
 from edgetl.trainer.weights import know_drawn_pictures_alone
-
-PROBE_BATCH = 64  # pictures at a time, where only features are asked for
 
 
 def train(settings: Settings, out: Path, *, resume: bool, reporter: Reporter, rank: Rank | None = None) -> RunRecord:
@@ -143,7 +142,7 @@ def _shown_on_halves(
         f"{settings.recipe} or a head alone? val has too few pictures of a class: trained on halves of train, judged on the others"
     )
     with torch.random.fork_rng():  # so that what follows is the run that naming the recipe gives
-        gain = gain_out_of_half(settings, network, prepared, PROBE_BATCH, rank.device, reporter)
+        gain = gain_out_of_half(settings, network, prepared, rank.device, reporter)
     return shown(settings, gain)
 
 
@@ -152,7 +151,7 @@ def _probe(
     rank: Rank, reporter: Reporter,
 ) -> Probed:  # fmt: skip
     """Fits the probe into the network's classifier and keeps it as the best so far."""
-    head, features = train_probe(network, data, PROBE_BATCH, rank.device, reporter, rank)
+    head, features = train_probe(network, data, BATCH, rank.device, reporter, rank)
     record.val_balanced_accuracy = head.val_balanced_accuracy
     reporter.say(
         f"probe: val balanced accuracy {head.val_balanced_accuracy:.4f} (penalty {head.penalty:g}; "
@@ -165,7 +164,7 @@ def _probe(
 
     def of_changed() -> torch.Tensor:
         _decode(data, reporter)
-        return features_of_changed(network, data, PRESETS["natural"], settings.seed, PROBE_BATCH, rank.device, reporter)
+        return features_of_changed(network, data, PRESETS["natural"], settings.seed, BATCH, rank.device, reporter)
 
     return Probed(features, head.penalty, of_changed)
 

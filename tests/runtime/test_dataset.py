@@ -132,7 +132,6 @@ def test_pictures_without_class_folders_are_refused(tmp_path: Path) -> None:
         list_pictures(tmp_path)
 
 
-@pytest.mark.fault("I4")
 @pytest.mark.parametrize(
     ("folder", "meant"), [("valid", "val"), ("Validation", "val"), ("Test", "test"), ("TRAINING", "train")]
 )
@@ -170,6 +169,7 @@ def test_classes_outside_and_splits_inside_are_refused_with_the_right_order(tmp_
         list_pictures(tmp_path)
 
 
+@pytest.mark.fault("I4")
 def test_classes_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
     picture(tmp_path / "Scratch" / "a.png")
     picture(tmp_path / "scratch" / "a.png")

@@ -56,7 +56,7 @@ def gain(prepared: Prepared, **changes: object) -> Improvement:
     torch.manual_seed(0)
     network = blind(Network(describe("resnet_tiny"), 2, SIDE))
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    found = gain_out_of_half(settings(**changes), network, prepared, 16, torch.device("cpu"), SilentReporter())
+    found = gain_out_of_half(settings(**changes), network, prepared, torch.device("cpu"), SilentReporter())
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items()), "it stays as it began"
     return found
 
