@@ -89,28 +89,39 @@ def same_run(case: Case, rows: Sequence[Row]) -> Row | None:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """A Markdown table: a line for each set and model."""
+    """A Markdown table: a line for each set and model. Recipes are set beside each other on the seeds that both were trained
+    on, since a seed draws the pictures too; one that has fewer seeds than the others says how many."""
     recipes = [r for r in (AUTO, *BY_HAND) if any(row.case.recipe == r for row in rows)]
     lines = [f"| set | model | seeds | {' | '.join(recipes)} | auto less the best by hand | auto less probe |",
              f"| --- | --- | ---: |{' ---: |' * (len(recipes) + 2)}"]  # fmt: skip
     for data, model in dict.fromkeys((row.case.data, row.case.model) for row in rows):
         found = {
-            recipe: [r.balanced_accuracy for r in rows if (r.case.data, r.case.model, r.case.recipe) == (data, model, recipe)]
+            recipe: {r.case.seed: r.balanced_accuracy for r in rows if (r.case.data, r.case.model, r.case.recipe) == (data, model, recipe)}
             for recipe in recipes
         }  # fmt: skip
-        means = {recipe: fmean(values) for recipe, values in found.items() if values}
-        hand = [mean for recipe, mean in means.items() if recipe != AUTO]
-        behind = f"{means[AUTO] - max(hand):+.1f}" if AUTO in means and hand else ""
-        ahead = f"{means[AUTO] - means['probe']:+.1f}" if {AUTO, "probe"} <= set(means) else ""
-        shown = " | ".join(_shown(found[recipe]) for recipe in recipes)
-        lines.append(f"| {data} | {model} | {max(map(len, found.values()))} | {shown} | {behind} | {ahead} |")
+        seeds = max(map(len, found.values()))
+        ahead = {recipe: _ahead(found.get(AUTO, {}), found[recipe]) for recipe in recipes if recipe != AUTO}
+        least = min((points for points in ahead.values() if points is not None), default=None)
+        shown = " | ".join(_shown(list(found[recipe].values()), seeds) for recipe in recipes)
+        lines.append(f"| {data} | {model} | {seeds} | {shown} | {_signed(least)} | {_signed(ahead.get('probe'))} |")
     return "\n".join(lines) + "\n"
 
 
-def _shown(values: Sequence[float]) -> str:
-    if len(values) < 2:
-        return "".join(f"{value:.1f}" for value in values)
-    return f"{fmean(values):.1f} ± {stdev(values):.1f}"
+def _ahead(ours: dict[int, float], theirs: dict[int, float]) -> float | None:
+    """By how many points ours is better in the mean of the seeds that both have; None where there are none."""
+    return fmean(ours[seed] - theirs[seed] for seed in both) if (both := ours.keys() & theirs.keys()) else None
+
+
+def _signed(points: float | None) -> str:
+    return "" if points is None else f"{points:+.1f}"
+
+
+def _shown(values: Sequence[float], seeds: int) -> str:
+    """Mean and spread, and how many they are where that is not all seeds."""
+    if not values:
+        return ""
+    spread = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{fmean(values):.1f}{spread}" + (f" ({len(values)})" if len(values) < seeds else "")
 
 
 def main() -> None:

@@ -272,7 +272,8 @@ def recipes(found: Any) -> list[str]:
     """`auto` and recipes by hand on public sets, over seeds."""
     told = (
         f"`edgetl train` on the public weights at {found['imgsz']} px, judged on the test folders: balanced accuracy in per cent, mean"
-        " and standard deviation over the seeds, which draw the splits and the order."
+        " and standard deviation over the seeds, which draw the splits and the order; in brackets, how many seeds where not all."
+        " Differences are means over the seeds that both have."
     )
     return [told, "", *recipe_rows(msgspec.convert(found["rows"], list[RecipeRow])).splitlines()]
 

@@ -30,6 +30,17 @@ def test_a_table_that_is_not_whole_claims_nothing() -> None:
     assert lines[3] == "| trashnet | mobilenet_v2 | 1 |  | 70.0 |  |  |"
 
 
+def test_a_recipe_of_fewer_seeds_is_set_beside_auto_on_these() -> None:
+    rows = [
+        row("auto", 0, 80.0),
+        row("auto", 1, 90.0),
+        row("probe", 0, 79.0),
+        row("probe", 1, 88.0),
+        row("blocks", 1, 89.0),
+    ]
+    assert "| 2 | 85.0 ± 7.1 | 83.5 ± 6.4 | 89.0 (1) | +1.0 | +1.5 |" in table(rows)
+
+
 def test_a_seed_is_whole_before_the_next_begins() -> None:
     asked = list(cases(["screws", "trashnet"], ["mobilenet_v2"], [AUTO, *BY_HAND], 3))
     assert len(asked) == len(set(asked)) == 2 * 4 * 3
