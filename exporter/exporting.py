@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,14 +12,15 @@ from edgetl.errors import ExportError, GateError
 from edgetl.exporter.bundle_writer import write_bundle
 from edgetl.exporter.card import write_card
 from edgetl.exporter.contents import describing_files, manifest_of
-from edgetl.exporter.ladder.climb import Attempt, Climb, climb, refusal, short_of_int8
+from edgetl.exporter.ladder.climb import Attempt, Climb, Tried, climb, refusal, short_of_int8
 from edgetl.exporter.ladder.gate import Outcome
 from edgetl.exporter.ladder.report import ladder_files, remove_refused, write_refused
-from edgetl.exporter.ladder.rungs import rungs_of
+from edgetl.exporter.ladder.rungs import Rung, rungs_of
 from edgetl.exporter.measuring import ACCEPTANCE, MEASURED_SPLITS, Judged, table
 from edgetl.exporter.models import ModelFile
 from edgetl.exporter.options import Options
 from edgetl.exporter.remembering import bank_members
+from edgetl.exporter.targets import in_fast_kernels
 from edgetl.exporter.work_folder import check_out, work_folder
 from edgetl.exporter.workbench import Models, Workbench
 from edgetl.runtime.dataset import sha256_of
@@ -39,7 +41,7 @@ def export(run: Run, options: Options, reporter: Reporter) -> Manifest:
     with work_folder(options.keep) as folder:
         bench = Workbench(run, data, folder, options, reporter)
         climbed, passed = climb(
-            rungs, bench.attempt, time.monotonic, 60 * options.budget_min, lambda attempt: _tell(attempt, reporter)
+            rungs, partial(_attempt, bench, options), time.monotonic, 60 * options.budget_min, partial(_tell, reporter)
         )
         if passed is None:
             json_file, _ = write_refused(options.out, climbed, options.limits, bench.sources.warnings)
@@ -64,7 +66,18 @@ def _check_pictures(run: Run, data: Path) -> None:
                 raise ExportError(f"{path}: {what}; name the folder with the run's own pictures with --data")
 
 
-def _tell(attempt: Attempt, reporter: Reporter) -> None:
+def _attempt(bench: Workbench, options: Options, rung: Rung, left_s: float) -> Tried[Models]:
+    """One rung's models. Raises ExportError, also for what the line would be slower with than with float (docs/adr/0031)."""
+    precision = rung.quantization.precision
+    if options.rung is None and not in_fast_kernels(precision):
+        raise ExportError(
+            f"LiteRT has no fast kernels for {precision}, which would take many times as long as float; --rung {rung.name} "
+            "makes it all the same"
+        )
+    return bench.attempt(rung, left_s)
+
+
+def _tell(reporter: Reporter, attempt: Attempt) -> None:
     """A rung's result, as it comes."""
     if attempt.error:
         reporter.say(f"rung {attempt.rung}: not possible here: {attempt.error}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgetl.errors import ExportError, ModelError
-from edgetl.exporter.targets import Fit, Target, fit, load_target
+from edgetl.exporter.targets import ANY_DEVICE, Fit, Target, fit, load_target
 from edgetl.runtime.decision import DecisionRule
 from edgetl.runtime.manifest import ModelRecord
 from edgetl.runtime.proof import Proof, Proofs, prove, refusal
@@ -27,9 +27,6 @@ def _prove(record: ModelRecord, file: Path, rule: DecisionRule, size: int, featu
     if reason is not None:
         raise ExportError(f"{record.path}: {reason}; the converter's output cannot be shipped")
     return proof
-
-
-ANY_DEVICE = "generic-arm64"  # what no target is named for must at least run in LiteRT
 
 
 def fit_models(models: list[tuple[ModelRecord, Path]], proofs: Proofs, target: Target | None) -> list[Fit]:

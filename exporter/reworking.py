@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+import warnings
 from functools import cached_property
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class Reworking:
     @cached_property
     def equalized(self) -> GraphModule:
         """The network with its channels equalized and its biases corrected."""
-        graph = copy.deepcopy(self._float)
+        graph = _copy_of(self._float)
         seen = torch.cat([self._calibration, self._train(MORE)])
         equalize(graph, seen)
         correct_biases(graph, seen)
@@ -61,7 +62,7 @@ class Reworking:
     def distilled(self, left_s: float) -> GraphModule:
         """The equalized network, distilled for as long as there is time."""
         end = time.monotonic() + left_s
-        graph = copy.deepcopy(self.equalized)
+        graph = _copy_of(self.equalized)
         how = PRESETS[self._run.settings.augmentation]
         schedule = Schedule(seed=self._run.settings.seed)
         found = distil(
@@ -89,3 +90,12 @@ class Reworking:
         worst = most_sensitive(noise, share)
         self._reporter.say("kept in float: " + ", ".join(f"{own[i].name} ({noise[i]:.0f} dB)" for i in worst))
         return [tflite[i].name for i in worst], [graph[i].name for i in worst]
+
+
+def _copy_of(graph: GraphModule) -> GraphModule:
+    """A graph with weights of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", FutureWarning
+        )  # torch's, of its own way to copy a graph; nothing a user could act on
+        return copy.deepcopy(graph)

@@ -21,7 +21,6 @@ class Tried(msgspec.Struct, Generic[Model]):
     models: Model
     outcomes: tuple[Outcome, ...]
     bytes: dict[str, int]
-    notes: tuple[str, ...] = ()
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +33,6 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     passed: bool
     outcomes: tuple[Outcome, ...] = ()
     bytes: dict[str, int] = {}
-    notes: tuple[str, ...] = ()
     error: str = ""
 
 
@@ -88,7 +86,6 @@ def _noted(rung: Rung, seconds: float, tried: Tried[Model]) -> Attempt:
         passed=all(outcome.passed for outcome in tried.outcomes),
         outcomes=tried.outcomes,
         bytes=tried.bytes,
-        notes=tried.notes,
     )
 
 

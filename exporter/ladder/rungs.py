@@ -74,7 +74,7 @@ RUNGS = (
     ),
     Rung(
         name="int16",
-        means="int8 weights, int16 activations: slow on most devices",
+        means="int8 weights, int16 activations: no fast kernels on CPUs",
         quantization=Quantization(precision="int16"),
     ),
     Rung(

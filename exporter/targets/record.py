@@ -60,3 +60,11 @@ def load_engine(name: str) -> Engine:
     row = _table()["engines"][name]
     lists = {key: frozenset(row[key].split()) for key in ("operators", "known", "precisions", "in_float") if key in row}
     return msgspec.convert({**row, **lists}, Engine)
+
+
+ANY_DEVICE = "generic-arm64"  # what no target is named for must at least run in LiteRT
+
+
+def in_fast_kernels(precision: Precision) -> bool:
+    """Whether LiteRT's fast kernels compute in that precision on a CPU, where all runs that no accelerator takes."""
+    return precision in load_target(ANY_DEVICE).engine.precisions

@@ -30,6 +30,7 @@ from edgetl.trainer.progress import SilentReporter
 from edgetl.trainer.run_folder import read_run
 from tests.cli.calling import call, refused
 from tests.exporter.conftest import CONVERTER, through
+from tests.exporter.planted.converter import File, swapped_channels
 from tests.exporter.sure import Sure
 
 pytestmark = pytest.mark.slow
@@ -227,6 +228,27 @@ def test_bundle_of_another_precision_is_proved_replayed_and_compared(
         ("raspberry-pi-4", f"model/{precision}.tflite"), ("jetson-orin-nano", f"model/{precision}.onnx"),
     }  # fmt: skip
     assert f"<td>{precision} TFLite</td>" in (tmp_path / "report" / "parity.html").read_text()
+
+
+def test_float16_ships_before_int16_that_no_fast_kernel_takes(
+    sure: Sure, wider: tuple[str, str], tmp_path: Path
+) -> None:
+    """With int8 files whose channels were swapped, as no rung of int8 may ship; int16 would pass, as it does where it is named."""
+    earlier = tmp_path / "earlier"
+    shutil.copytree(Path(wider[1].split()[-1]), earlier)
+    for precision in ("int8", "mixed"):
+        shutil.copy(sure.earlier / "int8.tflite", earlier / f"{precision}.tflite")
+        swapped = File(earlier / f"{precision}.tflite")
+        swapped_channels(swapped, np.int8)
+        swapped.save()
+    out = tmp_path / "a.edgetl"
+    made = call("export", sure.run, "--out", out, *through(CONVERTER, "none", earlier))
+    assert made.code == 0, made
+    with open_bundle(out) as bundle:
+        attempts = msgspec.json.decode(bundle.read("ladder.json"))["climb"]["attempts"]
+    assert [a["rung"] for a in attempts if a["passed"]] == ["float16"]
+    passed_over = next(a for a in attempts if a["rung"] == "int16")
+    assert passed_over["error"].startswith("LiteRT has no fast kernels for int16") and not passed_over["outcomes"]
 
 
 def test_jetson_gets_tensorrts_form_of_a_mixed_graph_too(sure: Sure, wider: tuple[str, str], tmp_path: Path) -> None:
