@@ -103,6 +103,14 @@ def decide_chances(chances: NDArray[np.float64], rule: DecisionRule) -> Decision
     return Decision("OK" if label in rule.ok_labels else "NG", label, index, score)
 
 
+def why_unsure(rule: DecisionRule) -> str:
+    """What an UNKNOWN of this rule means, in words."""
+    if rule.limits is None:
+        return f"score below {rule.min_score:g}"
+    sure_below, sure_above = min(rule.limits.ok_below, 1 - rule.min_score), rule.limits.ng_above
+    return f"chance of being bad between {100 * sure_below:.4g} and {100 * sure_above:.4g} %"
+
+
 def bad_chances(chances: NDArray[np.float64], rule: DecisionRule) -> NDArray[np.float64]:
     """The chance that the part is bad, of probabilities along the last axis."""
     bad: NDArray[np.float64] = chances[..., [label not in rule.ok_labels for label in rule.labels]].sum(axis=-1)

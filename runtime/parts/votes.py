@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from edgetl.runtime.decision import Decision, DecisionRule, decide_chances, probabilities
+from edgetl.runtime.decision import Decision, DecisionRule, decide_chances, probabilities, why_unsure
 from edgetl.runtime.inspector import Opinion
 from edgetl.runtime.parts.settings import VotingSettings
 from edgetl.runtime.verdict import VerdictKind
@@ -36,7 +36,7 @@ def vote(opinions: Sequence[Opinion], rule: DecisionRule, voting: VotingSettings
 
 
 def _of(decision: Decision, rule: DecisionRule) -> Answer:
-    reason = f"score below {rule.min_score:g}" if decision.verdict == "UNKNOWN" else None
+    reason = why_unsure(rule) if decision.verdict == "UNKNOWN" else None
     return Answer(decision.verdict, decision.label, decision.score, reason)
 
 
@@ -52,7 +52,7 @@ def _count(opinions: Sequence[Opinion], rule: DecisionRule, *, any_ng: bool) -> 
     bad = [d for d in sure if d.verdict == "NG"]
     if not sure:
         best = _most_sure(opinions)
-        return Answer("UNKNOWN", best.label, best.score, f"no frame's score reached {rule.min_score:g}")
+        return Answer("UNKNOWN", best.label, best.score, f"no frame was sure: {why_unsure(rule)}")
     if any_ng and bad:
         return _leader(bad)
     if len(good) == len(bad):

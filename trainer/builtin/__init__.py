@@ -16,6 +16,7 @@ NAME = "builtin"  # what --weights calls them
 _DIGESTS = {"mobilenetv2_050": "21a8c9a052a98f6670c7a0f24c250a296899e73f51535a59bb4a593cc915aa3e"}
 # As one types them after --model.
 MODELS = ("mobilenet_v2_050",)
+TAKEN = f"--model {MODELS[0]}, whose weights come with edgetl"
 NAMED = f"built-in weights: only {', '.join(MODELS)}"
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
 from edgetl.errors import FrameError, UsageError
-from edgetl.runtime.decision import DecisionRule, decide
+from edgetl.runtime.decision import DecisionRule, Limits, decide, why_unsure
 from edgetl.runtime.inspector import Opinion
 from edgetl.runtime.parts.conclusion import NO_FRAME, Reading, conclude
 from edgetl.runtime.parts.regions import Region, cut, pixels, regions_of
@@ -37,6 +38,20 @@ def answer(*opinions: Opinion, method: str = "majority", min_frames: int = 1) ->
 def test_one_frame_is_its_own_answer() -> None:
     assert answer(GOOD) == Answer("OK", "ok", pytest.approx(0.9, abs=1e-4))
     assert answer(UNSURE) == Answer("UNKNOWN", "ok", pytest.approx(0.4, abs=1e-4), "score below 0.6")
+
+
+def test_reason_of_an_unknown_by_limits_is_the_chance_that_they_leave_open() -> None:
+    rule = msgspec.structs.replace(RULE, limits=Limits(0.1, 0.5), min_score=0.0)
+    between = opinion(0.7, 0.2, 0.1, rule)
+    voted = [
+        conclude([Reading((between,))] * frames, (Region("", None, rule),), VotingSettings(method="majority")).answer
+        for frames in (1, 2)
+    ]
+    assert [a.verdict for a in voted] == ["UNKNOWN", "UNKNOWN"]
+    assert voted[0].reason == "chance of being bad between 10 and 50 %"
+    assert voted[1].reason == "no frame was sure: chance of being bad between 10 and 50 %"
+    surer = msgspec.structs.replace(rule, min_score=0.95)  # which an OK must reach besides
+    assert why_unsure(surer) == "chance of being bad between 5 and 50 %"
 
 
 def test_majority_of_the_sure_frames_decides() -> None:
