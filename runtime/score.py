@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from edgetl.runtime.decision import DecisionRule
+from edgetl.runtime.sim.part import OK_LABELS
 from edgetl.runtime.sources.base import Frame
 from edgetl.runtime.sources.sim import SimSource
 from edgetl.runtime.verdict import Verdict
@@ -12,7 +14,8 @@ from edgetl.runtime.verdict import Verdict
 class LineScore(msgspec.Struct):
     """`parts` passed the light barrier; `missed` got no verdict; `wrong` got another label than the truth, or none.
 
-    `escaped`: bad parts judged OK; `false_alarms`: good parts not judged OK.
+    `escaped`: bad parts judged OK; `false_alarms`: good parts not judged OK. Of a bundle that does not know the conveyor's
+    labels (its own are `good` and `anomaly`, say) only the side is held against it.
     """
 
     parts: int = 0
@@ -26,9 +29,9 @@ class LineScore(msgspec.Struct):
 class Scorer:
     """A sink that keeps score. The last part may still be under way when a run is cut off; it then counts as missed."""
 
-    def __init__(self, source: SimSource, ok_labels: tuple[str, ...]) -> None:
+    def __init__(self, source: SimSource, rule: DecisionRule) -> None:
         self._source = source
-        self._ok = ok_labels
+        self._rule = rule
         self._judged: set[int] = set()
         self._last = 0
         self._score = LineScore()
@@ -44,9 +47,12 @@ class Scorer:
             return
         self._judged.add(verdict.part)
         truth = self._source.conveyor.truth(verdict.part)
-        self._score.wrong += verdict.label != truth or verdict.verdict not in ("OK", "NG")
-        self._score.escaped += truth not in self._ok and verdict.verdict == "OK"
-        self._score.false_alarms += truth in self._ok and verdict.verdict != "OK"
+        known, passed = truth in self._rule.labels, verdict.verdict == "OK"
+        good = truth in (self._rule.ok_labels if known else OK_LABELS)
+        right = verdict.label == truth if known else passed == good
+        self._score.wrong += not right or verdict.verdict not in ("OK", "NG")
+        self._score.escaped += not good and passed
+        self._score.false_alarms += good and not passed
 
     def close(self) -> None:
         """Nothing to write."""

@@ -244,4 +244,4 @@ def _scorers(source: Source, inspector: Any) -> list[Sink]:
     from edgetl.runtime.score import Scorer
     from edgetl.runtime.sources.sim import SimSource
 
-    return [Scorer(source, inspector.rule.ok_labels)] if isinstance(source, SimSource) else []
+    return [Scorer(source, inspector.rule)] if isinstance(source, SimSource) else []

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LABELS: tuple[str, ...] = ("ok", "scratch", "chip", "missing_hole", "stain")
+OK_LABELS = LABELS[:1]
 
 # Dimensions in units of the outer radius.
 BORE = 0.335

@@ -238,8 +238,9 @@ def test_each_part_of_a_fast_belt_gets_one_verdict_by_the_clock(trigger: str, pa
         if trigger == "source"
         else PictureGate(PictureTrigger(zone=(0.45, 0.2, 0.55, 0.8), learn_frames=2, settle_frames=1, frames=2))
     )
-    kept, scorer = Kept(), Scorer(source, ("green",))
-    summary = Line(source, inspector(0.015), [kept, scorer], gate=gate).run()
+    judge = inspector(0.015)
+    kept, scorer = Kept(), Scorer(source, judge.rule)
+    summary = Line(source, judge, [kept, scorer], gate=gate).run()
     assert Counter(v.part for v in kept.verdicts) == Counter(range(1, 41))
     score = scorer.score()
     assert (score.parts, score.missed, score.twice) == (40, 0, 0)

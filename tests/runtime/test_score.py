@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from edgetl.runtime.decision import DecisionRule
 from edgetl.runtime.score import LineScore, Scorer
+from edgetl.runtime.sim.part import LABELS
 from edgetl.runtime.sources import Frame
 from edgetl.runtime.sources.sim import SimSource
 from edgetl.runtime.verdict import Verdict
 
 SOURCE = SimSource.from_address("sim:parts=40,seed=3,defect_share=0.5,width=160,height=120")
 TRUTH = {part: SOURCE.conveyor.truth(part) for part in range(1, 41)}
+RULE = DecisionRule(labels=LABELS, ok_labels=("ok",))
 GOOD = [part for part, label in TRUTH.items() if label == "ok"]
 BAD = [part for part, label in TRUTH.items() if label != "ok"]
 
@@ -26,7 +29,7 @@ def said(scorer: Scorer, part: int | None, label: str | None, verdict: str | Non
 
 @pytest.fixture
 def scorer() -> Scorer:
-    return Scorer(SOURCE, ("ok",))
+    return Scorer(SOURCE, RULE)
 
 
 def test_all_right_is_all_right(scorer: Scorer) -> None:
@@ -69,6 +72,14 @@ def test_no_answer_is_wrong_but_lets_nothing_escape(scorer: Scorer, verdict: str
     assert (score.wrong, score.escaped, score.false_alarms) == (2, 0, 1)
 
 
+def test_bundle_with_labels_of_its_own_is_held_to_the_side_alone() -> None:
+    scorer = Scorer(SOURCE, DecisionRule(labels=("good", "anomaly"), ok_labels=("good",)))
+    for part in TRUTH:
+        verdict = "OK" if part in GOOD[1:] or part == BAD[0] else "NG"
+        said(scorer, part, "good" if verdict == "OK" else "anomaly", verdict)
+    assert scorer.score() == LineScore(parts=40, wrong=2, escaped=1, false_alarms=1)
+
+
 def test_frames_without_a_part_are_not_scored(scorer: Scorer) -> None:
     said(scorer, None, "ok")
     assert scorer.score() == LineScore(parts=40, missed=40)
@@ -76,7 +87,7 @@ def test_frames_without_a_part_are_not_scored(scorer: Scorer) -> None:
 
 def test_endless_line_counts_up_to_the_last_part_seen() -> None:
     source = SimSource.from_address("sim:seed=3,width=160,height=120")
-    scorer = Scorer(source, ("ok",))
+    scorer = Scorer(source, RULE)
     for part in (1, 2, 4):
         said(scorer, part, source.conveyor.truth(part))
     assert scorer.score() == LineScore(parts=4, missed=1)
