@@ -16,6 +16,8 @@ from edgetl.errors import ExportError, StorageError, storage
 from edgetl.exporter.unconvertible import cause_in_torch
 from edgetl.trainer.network import Network
 
+_TRACE = "pkg.torch.onnx.stack_trace"
+
 
 class Deployed(nn.Module):
     """Takes N×3×S×S float pixels 0 to 255. Subtracts the mean; the scale is folded into the first convolution.
@@ -91,6 +93,10 @@ def write_module(model: nn.Module, size: int, out: Path) -> None:
                 external_data=False, opset_version=_opset_for(model),
             )  # fmt: skip
             assert program is not None
+            for (
+                node
+            ) in program.model.graph.all_nodes():  # source lines by their place here: nobody's business elsewhere,
+                node.metadata_props.pop(_TRACE, None)  # and the same net would give other bytes in another folder
             program.save(str(out), external_data=False)
     except StorageError:
         raise

@@ -43,7 +43,8 @@ class Reworking:
         self._reporter = reporter
 
     @cached_property
-    def _float(self) -> GraphModule:
+    def trained(self) -> GraphModule:
+        """The network as it was trained. Raises ExportError where torch cannot trace it."""
         return graph_of(Deployed(self._run.network()).eval(), self._run.record.preprocessing.size)
 
     def _train(self, most: int) -> Tensor:
@@ -53,7 +54,7 @@ class Reworking:
     @cached_property
     def equalized(self) -> GraphModule:
         """The network with its channels equalized and its biases corrected."""
-        graph = _copy_of(self._float)
+        graph = _copy_of(self.trained)
         seen = torch.cat([self._calibration, self._train(MORE)])
         equalize(graph, seen)
         correct_biases(graph, seen)
@@ -66,7 +67,7 @@ class Reworking:
         how = PRESETS[self._run.settings.augmentation]
         schedule = Schedule(seed=self._run.settings.seed)
         found = distil(
-            graph, self._float, self._train(MOST), self._calibration[:CHECKED], self._ranges(graph), how, schedule,
+            graph, self.trained, self._train(MOST), self._calibration[:CHECKED], self._ranges(graph), how, schedule,
             lambda: end - time.monotonic(),
         )  # fmt: skip
         self._reporter.say(

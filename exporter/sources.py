@@ -9,11 +9,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edgetl.errors import storage
+from edgetl.errors import ExportError, storage
 from edgetl.exporter import calibration, conversion, deployed
 from edgetl.exporter.calibration_set import CalibrationSet, calibration_set
 from edgetl.exporter.golden import candidates
 from edgetl.exporter.ladder.rungs import Rung, Weights, rungs_of
+from edgetl.exporter.onnx_weights import write_exchanged
 from edgetl.exporter.options import Options
 from edgetl.exporter.quantization import Quantization
 from edgetl.exporter.resemblance import features_by
@@ -24,6 +25,7 @@ from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import Run
 
 DISTILLING = 0.6  # of the time that is left; the rest is for converting and measuring what came of it
+EXPORTED = "exported.onnx"  # the graph as torch wrote it; onnx2tf rewrites the one that it is given
 MOST_MORE = 400  # pictures of train that calibrate on the rung of more pictures
 
 
@@ -52,18 +54,28 @@ class Sources:
         with storage(folder):
             folder.mkdir(parents=True)
             (folder / conversion.CALIBRATION_NAME).symlink_to(self.calibration())
-        graph, size = folder / conversion.ONNX_NAME, self._run.record.preprocessing.size
-
-        def write() -> None:
-            if weights == "as trained":
-                deployed.write_onnx(self._run.network(), size, graph)
-            elif weights == "equalized":
-                deployed.write_module(self._reworking.equalized, size, graph)
-            else:
-                deployed.write_module(self._reworking.distilled(DISTILLING * left_s), size, graph)
-
-        conversion.timed(self._reporter, f"torch to ONNX, weights {weights}", write)
+        graph = folder / conversion.ONNX_NAME
+        if weights == "as trained":
+            conversion.timed(self._reporter, "torch to ONNX", lambda: self._write_trained(graph))
+            with storage(folder):
+                shutil.copy(graph, folder / EXPORTED)
+        else:
+            known = self.source("as trained") / EXPORTED
+            conversion.timed(self._reporter, f"weights {weights}", lambda: self._write(weights, known, graph, left_s))
         return folder
+
+    def _write_trained(self, out: Path) -> None:
+        size = self._run.record.preprocessing.size
+        try:
+            deployed.write_module(self._reworking.trained, size, out)
+        except ExportError:  # some nets can be traced for one picture only; of others, the error is to name the layer
+            deployed.write_onnx(self._run.network(), size, out)
+
+    def _write(self, weights: Weights, known: Path, out: Path, left_s: float) -> None:
+        reworking = self._reworking
+        graph = reworking.equalized if weights == "equalized" else reworking.distilled(DISTILLING * left_s)
+        if not write_exchanged(known, reworking.trained, graph, out):
+            deployed.write_module(graph, self._run.record.preprocessing.size, out)
 
     def quantization(self, rung: Rung, source: Path, converter: Converter) -> Quantization:
         """The rung's quantization, with the layers named that stay in float."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+import torch
 
+import edgetl.exporter
 from edgetl.exporter.bundle_writer import write_bundle
 from edgetl.exporter.golden import candidates
 from edgetl.runtime.bundle import Bundle, open_bundle
@@ -52,6 +55,15 @@ def test_every_part_of_the_contract_is_there_and_no_file_of_torch(small_bundle: 
     endings = {Path(name).suffix for name in names}
     assert endings == {".json", ".tflite", ".onnx", ".png", ".md"}
     assert not [name for name, head in heads.items() if head in (b"PK", b"\x80\x02", b"\x80\x04")]
+
+
+def test_nothing_in_it_tells_of_the_folders_where_it_was_made(small_bundle: Path, run: Run) -> None:
+    """They may hold a name, and the same run would give other bytes in another folder."""
+    own = [Path(module.__file__).resolve().parents[1] for module in (torch, edgetl.exporter) if module.__file__]
+    folders = [str(folder).encode() for folder in (*own, Path(sys.prefix), run.folder, Path(run.settings.data))]
+    with zipfile.ZipFile(small_bundle) as archive:
+        telling = [name for name in archive.namelist() if any(folder in archive.read(name) for folder in folders)]
+    assert not telling
 
 
 def test_lineage_leads_back_to_the_run(bundle: Bundle, run: Run) -> None:
