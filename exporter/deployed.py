@@ -16,6 +16,7 @@ from edgetl.errors import ExportError, StorageError, storage
 from edgetl.exporter.unconvertible import cause_in_torch
 from edgetl.trainer.network import Network
 
+# Lines of source by where it lies on this machine: nobody's business elsewhere, and other bytes for the same net in another folder.
 _TRACE = "pkg.torch.onnx.stack_trace"
 
 
@@ -93,10 +94,8 @@ def write_module(model: nn.Module, size: int, out: Path) -> None:
                 external_data=False, opset_version=_opset_for(model),
             )  # fmt: skip
             assert program is not None
-            for (
-                node
-            ) in program.model.graph.all_nodes():  # source lines by their place here: nobody's business elsewhere,
-                node.metadata_props.pop(_TRACE, None)  # and the same net would give other bytes in another folder
+            for node in program.model.graph.all_nodes():
+                node.metadata_props.pop(_TRACE, None)
             program.save(str(out), external_data=False)
     except StorageError:
         raise

@@ -12,6 +12,8 @@ import yaml
 from edgetl.errors import UsageError
 from edgetl.runtime.manifest import ModelFormat, Precision
 
+ANY_DEVICE = "generic-arm64"  # what no target is named for must at least run in LiteRT
+
 
 class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What runs models of one format, and files of which precisions at all; in floats it takes `in_float` besides.
@@ -60,9 +62,6 @@ def load_engine(name: str) -> Engine:
     row = _table()["engines"][name]
     lists = {key: frozenset(row[key].split()) for key in ("operators", "known", "precisions", "in_float") if key in row}
     return msgspec.convert({**row, **lists}, Engine)
-
-
-ANY_DEVICE = "generic-arm64"  # what no target is named for must at least run in LiteRT
 
 
 def in_fast_kernels(precision: Precision) -> bool:
