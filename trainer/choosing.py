@@ -13,7 +13,7 @@ from torch import Tensor
 from edgetl.runtime.metrics import balanced_accuracy, confusion_matrix
 from edgetl.trainer.data import TrainingData
 from edgetl.trainer.datacheck.crossfit import out_of_fold
-from edgetl.trainer.improvement import Improvement
+from edgetl.trainer.halves import Gain
 from edgetl.trainer.preparation import Prepared
 from edgetl.trainer.recipe import MARGIN, Decision, Facts, decide, may_change_much, separation
 from edgetl.trainer.settings import Settings
@@ -43,14 +43,15 @@ def choose(settings: Settings, prepared: Prepared, probed: Probed | None, drawn:
     return decide(msgspec.structs.replace(facts, separation_changed=borne), settings.recipe, settings.batch)
 
 
-def shown(settings: Settings, gain: Improvement) -> Settings:
+def shown(settings: Settings, gain: Gain) -> Settings:
     """The settings once it is known what letting layers learn gains on training pictures that the nets did not see: a head alone
-    where that is not more than the margin, else val need only not speak against it."""
+    where that is no more than luck, else val need only not speak against it."""
+    found = gain.found
     told = (
-        f"on the other halves of train balanced accuracy {100 * gain.accuracy:+.1f} ± {100 * gain.accuracy_error:.1f} points, "
-        f"loss {-gain.loss:+.3f} ± {gain.loss_error:.3f}"
+        f"on {gain.parts} of train that the nets did not see balanced accuracy {100 * found.accuracy:+.1f} ± "
+        f"{100 * found.accuracy_error:.1f} points, loss {-found.loss:+.3f} ± {found.loss_error:.3f}"
     )
-    if gain.beyond(settings.margin or 0.0):
+    if gain.shown:
         return msgspec.structs.replace(settings, margin=MARGIN, reasons=(*settings.reasons, f"{told}: a gain"))
     return msgspec.structs.replace(
         settings, recipe="probe", reasons=(*settings.reasons, f"{told}: no gain, so a head alone")

@@ -39,6 +39,11 @@ class Improvement(msgspec.Struct, frozen=True):
             return True
         return (margin < 0 or self.accuracy >= 0) and self.loss > abs(margin) * self.loss_error
 
+    @property
+    def clearly_worse(self) -> bool:
+        """Whether the loss rose by more than luck."""
+        return -self.loss > LUCK * self.loss_error
+
 
 def judgement(logits: Tensor, targets: Tensor) -> Judgement:
     """Of N×classes logits and N class indices. A net that is too sure of itself is not worse for that: its temperature mends it,

@@ -18,7 +18,7 @@ from edgetl.trainer.data import TrainingData
 from edgetl.trainer.distillation import Teacher
 from edgetl.trainer.ending import choose_picture_size, report
 from edgetl.trainer.finetune import Finetuning
-from edgetl.trainer.halves import gain_out_of_half
+from edgetl.trainer.halves import gain_unseen
 from edgetl.trainer.improvement import balanced_hits
 from edgetl.trainer.inference import BATCH
 from edgetl.trainer.network import Network, best_device
@@ -136,13 +136,13 @@ def _begin(
 def _shown_on_halves(
     settings: Settings, network: Network, prepared: Prepared, rank: Rank, reporter: Reporter
 ) -> Settings:
-    """The settings with a head alone, unless nets trained on halves of the pictures show that more is a gain."""
+    """The settings with a head alone, unless nets trained on parts of the pictures show that more is a gain."""
     _decode(prepared.data, reporter)
     reporter.say(
-        f"{settings.recipe} or a head alone? val has too few pictures of a class: trained on halves of train, judged on the others"
+        f"{settings.recipe} or a head alone? val has too few pictures of a class: trained on parts of train, judged on the others"
     )
     with torch.random.fork_rng():  # so that what follows is the run that naming the recipe gives
-        gain = gain_out_of_half(settings, network, prepared, rank.device, reporter)
+        gain = gain_unseen(settings, network, prepared, rank.device, reporter)
     return shown(settings, gain)
 
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from edgetl.trainer import halves
 from edgetl.trainer.backbones import describe
 from edgetl.trainer.choosing import shown
 from edgetl.trainer.data import TrainingData
-from edgetl.trainer.halves import gain_out_of_half
+from edgetl.trainer.halves import FIFTHS, HALVES, Gain, gain_on, gain_unseen
 from edgetl.trainer.improvement import Improvement
 from edgetl.trainer.network import Network
 from edgetl.trainer.preparation import Prepared
@@ -52,12 +53,16 @@ def blind(network: Network) -> Network:
     return network
 
 
-def gain(prepared: Prepared, **changes: object) -> Improvement:
+def network() -> Network:
     torch.manual_seed(0)
-    network = blind(Network(describe("resnet_tiny"), 2, SIDE))
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    found = gain_out_of_half(settings(**changes), network, prepared, torch.device("cpu"), SilentReporter())
-    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items()), "it stays as it began"
+    return blind(Network(describe("resnet_tiny"), 2, SIDE))
+
+
+def gain(prepared: Prepared, **changes: object) -> Improvement:
+    began = network()
+    before = {name: value.clone() for name, value in began.state_dict().items()}
+    found = gain_on(HALVES, settings(**changes), began, prepared, torch.device("cpu"), SilentReporter())
+    assert all(torch.equal(before[name], value) for name, value in began.state_dict().items()), "it stays as it began"
     return found
 
 
@@ -70,6 +75,42 @@ def test_labels_by_chance_are_no_gain() -> None:
     assert not gain(colours(30, told=False)).beyond(1.0)
 
 
+GAINED, LOST, UNCLEAR = (
+    Improvement(0.1, 0.02, 0.3, 0.1),
+    Improvement(0.0, 0.02, -0.3, 0.1),
+    Improvement(-0.1, 0.05, 0.05, 0.1),
+)
+
+
+@pytest.mark.parametrize(
+    ("by_halves", "by_fifths", "expected"),
+    [
+        (GAINED, LOST, Gain(GAINED, "halves")),
+        (LOST, GAINED, Gain(LOST, "halves")),
+        (UNCLEAR, GAINED, Gain(GAINED, "fifths")),
+        (UNCLEAR, UNCLEAR, Gain(UNCLEAR, "fifths")),
+    ],
+)
+def test_fifths_are_asked_only_where_halves_do_not_tell(
+    by_halves: Improvement, by_fifths: Improvement, expected: Gain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what trainings come to given, since which of these it is hangs on the machine."""
+    monkeypatch.setattr(halves, "gain_on", lambda parts, *_: {HALVES: by_halves, FIFTHS: by_fifths}[parts])
+    found = gain_unseen(settings(), network(), colours(2, told=True), torch.device("cpu"), SilentReporter())
+    assert found == expected and found.shown == (found.found is GAINED)
+
+
+def test_fifths_judge_each_picture_once_by_nets_that_saw_the_rest() -> None:
+    assert sorted(fold for part in FIFTHS for fold in part) == sorted(fold for part in HALVES for fold in part)
+    few = gain_on(FIFTHS, settings(), network(), colours(12, told=True), torch.device("cpu"), SilentReporter())
+    assert few.beyond(2.0)
+
+
+def test_loss_that_rose_by_more_than_luck_is_clearly_worse() -> None:
+    assert Improvement(0.0, 0.1, -0.2, 0.1).clearly_worse
+    assert not Improvement(-0.1, 0.05, -0.1, 0.1).clearly_worse and not Improvement(0.0, 0.1, 0.2, 0.1).clearly_worse
+
+
 def test_val_and_test_take_no_part() -> None:
     prepared = colours(20, told=True)
     otherwise = colours(20, told=True)
@@ -80,13 +121,13 @@ def test_val_and_test_take_no_part() -> None:
 
 def test_gain_lets_layers_learn_unless_val_speaks_clearly_against_it_and_none_leaves_the_head() -> None:
     decided = settings(margin=2.0, reasons=("few",))
-    learns = shown(decided, Improvement(0.02, 0.03, 0.3, 0.1))
+    learns = shown(decided, Gain(Improvement(0.02, 0.03, 0.3, 0.1), "halves"))
     assert (learns.recipe, learns.margin) == ("finetune", -1.0)
     assert learns.reasons == (
         "few",
-        "on the other halves of train balanced accuracy +2.0 ± 3.0 points, loss -0.300 ± 0.100: a gain",
+        "on halves of train that the nets did not see balanced accuracy +2.0 ± 3.0 points, loss -0.300 ± 0.100: a gain",
     )
-    stays = shown(decided, Improvement(0.02, 0.03, 0.1, 0.1))
+    stays = shown(decided, Gain(Improvement(0.02, 0.03, 0.1, 0.1), "fifths"))
     assert stays.recipe == "probe" and stays.reasons[-1].endswith("no gain, so a head alone")
     assert msgspec.structs.replace(stays, recipe="finetune", reasons=()) == msgspec.structs.replace(decided, reasons=())
 
