@@ -94,9 +94,7 @@ class Reworking:
 
 
 def _copy_of(graph: GraphModule) -> GraphModule:
-    """A graph with weights of its own."""
+    """A graph with weights of its own. torch warns of its own way to copy one, and nobody here could act on that."""
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", FutureWarning
-        )  # torch's, of its own way to copy a graph; nothing a user could act on
+        warnings.simplefilter("ignore", FutureWarning)
         return copy.deepcopy(graph)

@@ -65,7 +65,7 @@ def gain_on(
     device: torch.device,
     reporter: Reporter,
 ) -> Improvement:
-    """The same, with each part judged by nets on the others."""
+    """The same, with each of `parts`, folds of the training pictures, judged by nets on all others."""
     data = prepared.data
     rows = data.rows("train")
     folds = folds_of(data.targets[rows], [prepared.groups[row] for row in rows])

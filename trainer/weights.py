@@ -169,9 +169,8 @@ def _from_hub(backbone: Backbone, say: Callable[[str], object]) -> State | None:
         return _timms(backbone)
     except (WeightsError, MissingPartError) as error:
         if not builtin.has_builtin(backbone.timm_name):
-            raise type(error)(f"{error}, or {builtin.TAKEN}") from error
-        reason = str(error).partition("; ")[0]
-        say(f"{reason}: taking the weights that edgetl comes with, which know less (--weights {builtin.NAME})")
+            raise type(error)(f"{error}; use --weights FILE, --weights none, or {builtin.TAKEN}") from error
+        say(f"{error}: taking the weights that edgetl comes with, which know less (--weights {builtin.NAME})")
         return None
 
 
@@ -181,14 +180,13 @@ def _timms(backbone: Backbone) -> State:
 
     donor = timm.create_model(backbone.timm_name)
     if not getattr(donor, "pretrained_cfg", {}).get("hf_hub_id") and not donor.pretrained_cfg.get("url"):
-        raise WeightsError(f"timm has no pretrained weights for {backbone.name}; use --weights FILE, --weights none")
+        raise WeightsError(f"timm has no pretrained weights for {backbone.name}")
     try:
         with only_cached_if_unreachable():
             load_pretrained(donor)
     except Exception as error:  # the hub client raises its own, requests' and OS errors alike
         raise MissingPartError(
-            f"no cached weights for {backbone.timm_name} and the model hub cannot be reached "
-            f"({type(error).__name__}); use --weights FILE, --weights none"
+            f"no cached weights for {backbone.timm_name} and the model hub cannot be reached ({type(error).__name__})"
         ) from error
     state: State = donor.state_dict()
     return state
