@@ -13,7 +13,7 @@ from torch import Tensor
 from edgetl.runtime.metrics import balanced_accuracy, confusion_matrix
 from edgetl.trainer.data import TrainingData
 from edgetl.trainer.datacheck.crossfit import out_of_fold
-from edgetl.trainer.halves import Gain
+from edgetl.trainer.parts_of_train import Gain
 from edgetl.trainer.preparation import Prepared
 from edgetl.trainer.recipe import MARGIN, Decision, Facts, decide, may_change_much, separation
 from edgetl.trainer.settings import Settings

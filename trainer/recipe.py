@@ -104,7 +104,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     margin: float
     balance: Literal["weights", "sampling"]
     augmentation: Changes
-    on_halves: bool  # whether nets on halves of the training pictures should say first that layers are to learn
+    on_parts: bool  # whether nets on parts of the training pictures should say first that layers are to learn
 
 
 def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
@@ -130,7 +130,7 @@ def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
         margin=0.0 if scratch else MARGIN if asked != "auto" else _margin(facts),
         balance="sampling" if facts.lopsided else "weights",
         augmentation=augmentation,
-        on_halves=asked == "auto" and recipe in ("blocks", "finetune") and facts.often_below(MODEST),
+        on_parts=asked == "auto" and recipe in ("blocks", "finetune") and facts.often_below(MODEST),
     )  # fmt: skip
 
 

@@ -18,10 +18,10 @@ from edgetl.trainer.data import TrainingData
 from edgetl.trainer.distillation import Teacher
 from edgetl.trainer.ending import choose_picture_size, report
 from edgetl.trainer.finetune import Finetuning
-from edgetl.trainer.halves import gain_unseen
 from edgetl.trainer.improvement import balanced_hits
 from edgetl.trainer.inference import BATCH
 from edgetl.trainer.network import Network, best_device
+from edgetl.trainer.parts_of_train import gain_unseen
 from edgetl.trainer.preparation import Prepared, prepare, preprocessing_of
 from edgetl.trainer.probe import features_of_changed, train_probe
 from edgetl.trainer.progress import Reporter
@@ -121,10 +121,10 @@ def _begin(
         drawn = know_drawn_pictures_alone(settings.weights, record.weights)
         decision = choose(settings, prepared, probed, drawn)
         # Two more trainings: not under a teacher, who makes them long, nor where somebody said what val has to show.
-        on_halves = decision.on_halves and rank.count == 1 and settings.teacher is None and settings.margin is None
+        on_parts = decision.on_parts and rank.count == 1 and settings.teacher is None and settings.margin is None
         settings = settings.decided(decision)
-        if on_halves:
-            settings = _shown_on_halves(settings, network, prepared, rank, reporter)
+        if on_parts:
+            settings = _shown_on_parts(settings, network, prepared, rank, reporter)
         run_folder.write_settings(out, settings)
     settings = rank.agreed(settings)
     weigh_teacher(record, settings.recipe, reporter)
@@ -133,7 +133,7 @@ def _begin(
     return settings
 
 
-def _shown_on_halves(
+def _shown_on_parts(
     settings: Settings, network: Network, prepared: Prepared, rank: Rank, reporter: Reporter
 ) -> Settings:
     """The settings with a head alone, unless nets trained on parts of the pictures show that more is a gain."""

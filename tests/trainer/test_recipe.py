@@ -65,20 +65,20 @@ def test_nobody_must_prove_what_was_asked_for_and_auto_must_where_pictures_are_f
 
 
 @pytest.mark.parametrize(
-    ("counts", "asked", "on_halves"),
+    ("counts", "asked", "on_parts"),
     [
         ((300, 12), "auto", True),
         ((20, 20), "auto", True),
         ((90, 90), "auto", False),  # val has enough of each
         ((2000, 60), "auto", False),
         ((300, 12), "finetune", False),
-        ((300, 4), "auto", False),  # a head alone, whatever halves say
+        ((300, 4), "auto", False),  # a head alone, whatever parts of train say
     ],
 )
-def test_halves_are_asked_where_auto_would_have_layers_learn_and_val_cannot_tell(
-    counts: tuple[int, ...], asked: Recipe, on_halves: bool
+def test_parts_of_train_are_asked_where_auto_would_have_layers_learn_and_val_cannot_tell(
+    counts: tuple[int, ...], asked: Recipe, on_parts: bool
 ) -> None:
-    assert decide(Facts(counts, 0.5), asked, 32).on_halves is on_halves
+    assert decide(Facts(counts, 0.5), asked, 32).on_parts is on_parts
 
 
 def test_weights_of_drawn_pictures_are_trained_longer_and_deeper_but_not_as_from_nothing() -> None:

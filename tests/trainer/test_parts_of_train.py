@@ -1,4 +1,4 @@
-"""Where val has too few pictures of a class, halves of the training pictures say whether layers should learn."""
+"""Where val has too few pictures of a class, parts of the training pictures say whether layers should learn."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from edgetl.trainer import halves
+from edgetl.trainer import parts_of_train
 from edgetl.trainer.backbones import describe
 from edgetl.trainer.choosing import shown
 from edgetl.trainer.data import TrainingData
-from edgetl.trainer.halves import FIFTHS, HALVES, Gain, gain_on, gain_unseen
 from edgetl.trainer.improvement import Improvement
 from edgetl.trainer.network import Network
+from edgetl.trainer.parts_of_train import FIFTHS, HALVES, Gain, gain_on, gain_unseen
 from edgetl.trainer.preparation import Prepared
 from edgetl.trainer.progress import SilentReporter
 from edgetl.trainer.recipe import Recipe
@@ -95,7 +95,7 @@ def test_fifths_are_asked_only_where_halves_do_not_tell(
     by_halves: Improvement, by_fifths: Improvement, expected: Gain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With what trainings come to given, since which of these it is hangs on the machine."""
-    monkeypatch.setattr(halves, "gain_on", lambda parts, *_: {HALVES: by_halves, FIFTHS: by_fifths}[parts])
+    monkeypatch.setattr(parts_of_train, "gain_on", lambda parts, *_: {HALVES: by_halves, FIFTHS: by_fifths}[parts])
     found = gain_unseen(settings(), network(), colours(2, told=True), torch.device("cpu"), SilentReporter())
     assert found == expected and found.shown == (found.found is GAINED)
 
