@@ -1,4 +1,4 @@
-"""Sets that are harder than the public ones, made of them and of the drawn part by rule: few pictures, some classes with far fewer
+"""Sets that are harder than the public ones, made of them, of the drawn part and of drawn surfaces by rule: few pictures, some classes with far fewer
 than others, grey, small, large. Nothing is tuned to them; they show whether what was found on the public sets holds elsewhere.
 """
 
@@ -9,7 +9,9 @@ from pathlib import Path
 
 import cv2
 import msgspec
+import numpy as np
 
+from edgetl.benchmarks.drawn_surfaces import LABELS, drawn_surface
 from edgetl.benchmarks.photograph_crops import write_png
 from edgetl.benchmarks.real_pictures import SETS
 from edgetl.runtime.dataset import pictures_below
@@ -17,11 +19,11 @@ from edgetl.runtime.picture import read_picture
 from edgetl.runtime.preprocess import Image
 from edgetl.runtime.sim import write_dataset
 
-DRAWN = "drawn part"
+DRAWN, SURFACES = "drawn part", "drawn surfaces"
 
 
 class Derived(msgspec.Struct, frozen=True):
-    """`source`: a public set, or the drawn part. `counts`: training pictures of each class, by name; the last one counts for all
+    """`source`: a public set, the drawn part, or surfaces. `counts`: training pictures of each class, by name; the last one counts for all
     that follow. `grey`: without colour. `side`: of the longer side in pixels, where not as it is."""
 
     source: str
@@ -36,8 +38,11 @@ DERIVED = {
     "extrusion-lopsided": Derived("extrusion", (300, 15)),
     "screws-12": Derived("screws", (12,)),
     "drawn-3000-lopsided": Derived(DRAWN, (150, 12), side=3000),
+    "surfaces-25": Derived(SURFACES, (25,)),
+    "surfaces-lopsided": Derived(SURFACES, (150, 12)),
 }
 TEST_PER_CLASS, ASPECT = 25, 0.75  # of the drawn part
+SURFACES_PER_CLASS = 50  # of test
 
 
 def write_derived(name: str, root: Path, out: Path, seed: int = 0) -> Path:
@@ -53,6 +58,8 @@ def write_derived(name: str, root: Path, out: Path, seed: int = 0) -> Path:
         write_dataset(drawn, seed=seed, pictures_per_class=largest + TEST_PER_CLASS, width=side, height=round(ASPECT * side),
                       splits={"train": share, "test": 1 - share})  # fmt: skip
         _choose(drawn, part, how, seed)
+    elif how.source == SURFACES:
+        _draw_surfaces(part, how, seed)
     else:
         _choose(root / SETS[how.source], part, how, seed)
     return part.rename(out)
@@ -70,6 +77,16 @@ def _choose(source: Path, target: Path, how: Derived, seed: int) -> None:
                 paths = random.Random(f"{seed} {label}").sample(paths, min(count, len(paths)))
             for path in paths:
                 _lay(path, target / split / label, how)
+
+
+def _draw_surfaces(target: Path, how: Derived, seed: int) -> None:
+    """Surfaces with and without defects, one after the other from one seed."""
+    rng = np.random.default_rng(seed)
+    for number, label in enumerate(LABELS):
+        train = how.counts[min(number, len(how.counts) - 1)]
+        for split, count in (("train", train), ("test", SURFACES_PER_CLASS)):
+            for picture in range(count):
+                write_png(target / split / label / f"{picture:04d}.png", drawn_surface(label, rng))
 
 
 def _lay(path: Path, folder: Path, how: Derived) -> None:

@@ -40,13 +40,15 @@ class Case(msgspec.Struct, frozen=True, order=True):
 
 class Row(msgspec.Struct, frozen=True):
     """A case, the balanced accuracy on the test pictures in %, and how long the training took. `taken`: the recipe that was
-    trained, for `auto` the one that it took; `margin`: what that had to beat its probe by, in standard errors."""
+    trained, for `auto` the one that it took; `margin`: what that had to beat its probe by, in standard errors; `blend_share`: how far
+    from its start it was taken, where parts of train said so."""
 
     case: Case
     balanced_accuracy: float
     seconds: float
     taken: str
     margin: float = 0.0
+    blend_share: float | None = None
 
 
 def cases(sets: Sequence[str], models: Sequence[str], recipes: Sequence[str], seeds: int) -> Iterator[Case]:
@@ -75,16 +77,18 @@ def data_of(case: Case, root: Path, out: Path) -> Path:
     return write_derived(case.data, root, out / "sets" / f"{case.data}-{case.seed}", case.seed)
 
 
-def taken(run: Path) -> tuple[str, float]:
-    """The recipe that a run was trained by, and its margin."""
+def taken(run: Path) -> tuple[str, float, float | None]:
+    """The recipe that a run was trained by, its margin, and the blend that was asked of it."""
     settings = msgspec.yaml.decode((run / "args.yaml").read_bytes())
-    return settings["recipe"], settings["margin"] or 0.0
+    return settings["recipe"], settings["margin"] or 0.0, settings["blend_share"]
 
 
 def same_run(case: Case, rows: Sequence[Row]) -> Row | None:
     """What `auto` trained where that is this case too."""
     auto = msgspec.structs.replace(case, recipe=AUTO)
-    found = next((r for r in rows if r.case == auto and r.taken == case.recipe and r.margin <= 0), None)
+    found = next(
+        (r for r in rows if r.case == auto and r.taken == case.recipe and r.margin <= 0 and r.blend_share is None), None
+    )
     return None if found is None else msgspec.structs.replace(found, case=case, seconds=0.0)
 
 

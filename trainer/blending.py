@@ -8,7 +8,7 @@ many sets; val of a few pictures may say otherwise only where it is sure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -24,7 +24,7 @@ Weights = Mapping[str, Tensor]
 
 
 class Blend(msgspec.Struct, frozen=True):
-    """A net `share` of the way from the start to the end, and what it made of val."""
+    """A net `share` of the way from the start to the end, and what it made of val, or of what else judges."""
 
     share: float
     judgement: Judgement
@@ -38,11 +38,18 @@ def between(start: Weights, end: Weights, share: float) -> dict[str, Tensor]:
     }
 
 
-def best_blend(start: Weights, end: Weights, judge: Callable[[Weights], Judgement], truth: NDArray[np.int64]) -> Blend:
-    """The blend with the smallest loss on val, where that is smaller than half way by more than luck; else the one half way. The
+def blends_of(
+    start: Weights, end: Weights, judge: Callable[[Weights], Judgement], shares: Sequence[float] = SHARES
+) -> tuple[Blend, ...]:
+    """The nets between two, judged."""
+    return tuple(Blend(share, judge(between(start, end, share))) for share in shares)
+
+
+def best_blend(blends: Sequence[Blend], truth: NDArray[np.int64]) -> Blend:
+    """The blend with the smallest loss, where that is smaller than half way by more than luck; else the one half way. The
     loss tells nets apart that name the same classes, and so is less a matter of chance than accuracy on a few pictures.
     `truth`: N class indices of what is judged."""
-    blends = {share: Blend(share, judge(between(start, end, share))) for share in SHARES}
-    half, best = blends[HALF], min(blends.values(), key=lambda blend: balanced_loss(blend.judgement, truth))
+    best = min(blends, key=lambda blend: balanced_loss(blend.judgement, truth))
+    half = next((blend for blend in blends if blend.share == HALF), best)
     found = improvement(half.judgement, best.judgement, truth)
     return best if found.loss > LUCK * found.loss_error else half

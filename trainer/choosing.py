@@ -45,14 +45,18 @@ def choose(settings: Settings, prepared: Prepared, probed: Probed | None, drawn:
 
 def shown(settings: Settings, gain: Gain) -> Settings:
     """The settings once it is known what letting layers learn gains on training pictures that the nets did not see: a head alone
-    where that is no more than luck, else val need only not speak against it."""
+    where that is no more than luck, else the blend that was best there, and val need only not speak against it."""
     found = gain.found
     told = (
         f"on {gain.parts} of train that the nets did not see balanced accuracy {100 * found.accuracy:+.1f} ± "
         f"{100 * found.accuracy_error:.1f} points, loss {-found.loss:+.3f} ± {found.loss_error:.3f}"
     )
     if gain.shown:
-        return msgspec.structs.replace(settings, margin=MARGIN, reasons=(*settings.reasons, f"{told}: a gain"))
+        far = f", best {gain.share:.0%} of the way from there" if settings.blend else ""
+        return msgspec.structs.replace(
+            settings, margin=MARGIN, blend_share=gain.share if settings.blend else None,
+            reasons=(*settings.reasons, f"{told}: a gain{far}"),
+        )  # fmt: skip
     return msgspec.structs.replace(
         settings, recipe="probe", reasons=(*settings.reasons, f"{told}: no gain, so a head alone")
     )

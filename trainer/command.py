@@ -124,9 +124,9 @@ def _converted(values: dict[str, Any]) -> Settings:
 @click.option("--warmup", default=0.1, show_default=True, help="Share of the epochs in which the rate rises.")
 @click.option(
     "--unfreeze",
-    type=float,
-    default=None,
-    help="Share of the epochs over which the layers are freed, from the head down.  [default: 0, with lopsided classes 0.3]",
+    default=0.0,
+    show_default=True,
+    help="Share of the epochs over which the layers are freed, from the head down.",
 )
 @click.option(
     "--margin",
@@ -139,6 +139,10 @@ def _converted(values: dict[str, Any]) -> Settings:
 @click.option(
     "--blend/--no-blend", default=True, show_default=True,
     help="After fine-tuning, try weights between those of the start and those of the end on val.",
+)  # fmt: skip
+@click.option(
+    "--blend-share", type=float, default=None,
+    help="Take the weights so much of the way from the start to the end.  [default: by val, or by parts of train]",
 )  # fmt: skip
 @click.option("--label-smoothing", default=0.05, show_default=True)
 @click.option("--mixup", default=0.0, show_default=True, help="Alpha of mixup; 0 is off.")

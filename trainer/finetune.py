@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from edgetl.errors import TrainingError
 from edgetl.trainer.accumulation import accumulate
 from edgetl.trainer.augment import PRESETS, Part, augment
-from edgetl.trainer.blending import Blend, Weights, best_blend, between
+from edgetl.trainer.blending import SHARES, Blend, Weights, best_blend, between, blends_of
 from edgetl.trainer.data import WHOLE, TrainingData
 from edgetl.trainer.distillation import Teacher, distillation_loss
 from edgetl.trainer.folding import Folded
@@ -72,13 +72,13 @@ class Finetuning:
         assert settings.epochs is not None, "the epochs are decided before"
         self.epochs = settings.epochs
         self.patience = settings.patience or self.epochs
-        self.all_free_from = math.ceil((settings.unfreeze or 0.0) * self.epochs)  # epochs; before, layers still wait
+        self.all_free_from = math.ceil(settings.unfreeze * self.epochs)  # epochs; before, layers still wait
         self.margin = settings.margin or 0.0
         self._augments_here = False
         self.at = Progressing()
         self.start: dict[str, Tensor] = {}  # the weights that it began with, where they are to be blended in
-        self.between_ends: Blend | None = None  # the best one, whether it counts or not
-        self.blend: Blend | None = None  # where one is better than every epoch; `network` then has its weights
+        self.between_ends: tuple[Blend, ...] = ()  # those that were judged, whether one counts or not
+        self.blend: Blend | None = None  # the one that counts; `network` then has its weights
         self.steps = max(1, math.ceil(len(data.rows("train")) / settings.batch))
         # It averages over about an epoch and a half.
         decay = min(0.998, 1 - 1 / max(10.0, 1.5 * self.steps)) if settings.average else 0.0
@@ -135,8 +135,10 @@ class Finetuning:
         if not self.start or self.at.epoch == 0 or self.at.start is None:
             return
         end = self.average.module.state_dict()
-        found = self.between_ends = best_blend(self.start, end, self._judge, self._truth)
-        if not self.at.yields_to(found, self._truth, self.margin):
+        share = self.settings.blend_share
+        self.between_ends = blends_of(self.start, end, self._judge, SHARES if share is None else (share,))
+        found = best_blend(self.between_ends, self._truth)
+        if not self.at.yields_to(found, self._truth, self.margin, whatever_leads=share is not None):
             return
         self.network.load_state_dict(between(self.start, end, found.share))
         self.blend = found

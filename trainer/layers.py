@@ -34,7 +34,7 @@ class Layers:
         self._held_by_recipe = (
             self.count - max(1, round(self.count * LAST_BLOCKS)) if settings.recipe == "blocks" else 0
         )
-        self._unfreeze = settings.unfreeze or 0.0
+        self._unfreeze = settings.unfreeze
 
     def held(self, share: float, more: int = 0) -> int:
         """How many of the first layers are held still when a `share` of the epochs is over: those of the recipe, those

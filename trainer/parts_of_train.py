@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgetl.trainer.blending import Blend, best_blend
 from edgetl.trainer.data import TrainingData
 from edgetl.trainer.datacheck.crossfit import FOLDS, folds_of
 from edgetl.trainer.finetune import Finetuning
@@ -28,16 +29,26 @@ from edgetl.trainer.probe import train_probe
 from edgetl.trainer.progress import Reporter, SilentReporter
 from edgetl.trainer.settings import Settings
 
-# The folds that are judged together by nets that did not see them.
-HALVES = ((0, 1), (2, 3, 4))
-FIFTHS = tuple((fold,) for fold in range(FOLDS))
 _NEITHER = "neither"  # the split of what takes no part
 
 
+class Parts(msgspec.Struct, frozen=True):
+    """A way to divide the training pictures: the folds of each part, which is judged by nets that did not see it."""
+
+    name: str
+    folds: tuple[tuple[int, ...], ...]
+
+
+HALVES = Parts("halves", ((0, 1), (2, 3, 4)))
+FIFTHS = Parts("fifths", tuple((fold,) for fold in range(FOLDS)))
+
+
 class Gain(msgspec.Struct, frozen=True):
-    """What letting layers learn came to on training pictures that the nets did not see: parts of train, `halves` or `fifths`."""
+    """What letting layers learn came to on `parts` of train that the nets did not see, with the blend that was best there:
+    `share` of the way from the heads on frozen features to the end."""
 
     found: Improvement
+    share: float
     parts: str
 
     @property
@@ -51,34 +62,34 @@ def gain_unseen(
 ) -> Gain:
     """From heads on frozen features to nets whose layers learned too, over all training pictures. `settings`: with the recipe
     decided. `network`: as it begins; it stays as it is."""
-    by_halves = Gain(gain_on(HALVES, settings, network, prepared, device, reporter), "halves")
+    by_halves = gain_on(HALVES, settings, network, prepared, device, reporter)
     if by_halves.shown or by_halves.found.clearly_worse:
         return by_halves
-    return Gain(gain_on(FIFTHS, settings, network, prepared, device, reporter), "fifths")
+    return gain_on(FIFTHS, settings, network, prepared, device, reporter)
 
 
 def gain_on(
-    parts: Sequence[tuple[int, ...]],
-    settings: Settings,
-    network: Network,
-    prepared: Prepared,
-    device: torch.device,
-    reporter: Reporter,
-) -> Improvement:
-    """The same, with each of `parts`, folds of the training pictures, judged by nets on all others."""
+    parts: Parts, settings: Settings, network: Network, prepared: Prepared, device: torch.device, reporter: Reporter
+) -> Gain:
+    """The same, with each of these parts judged by nets on all others."""
     data = prepared.data
     rows = data.rows("train")
     folds = folds_of(data.targets[rows], [prepared.groups[row] for row in rows])
-    before, after, truth = Judgement([], []), Judgement([], []), []
+    heads, nets, truth = [], [], []
     epochs = count(1)
-    reporter.begin(f"train in {len(parts)} parts", len(parts) * (settings.epochs or 0))
-    for part in parts:
+    reporter.begin(f"train in {len(parts.folds)} parts", len(parts.folds) * (settings.epochs or 0))
+    for part in parts.folds:
         judged = np.isin(folds, part)
         divided = _divided(data, rows[~judged], rows[judged])
-        head, net = _judged(settings, copy.deepcopy(network), divided, device, lambda: reporter.advance(next(epochs)))
-        before, after = _joined(before, head), _joined(after, net)
+        head, blends = _judged(
+            settings, copy.deepcopy(network), divided, device, lambda: reporter.advance(next(epochs))
+        )
+        heads.append(head)
+        nets.append(blends)
         truth.append(divided.targets[divided.rows("val")])
-    return improvement(before, after, np.concatenate(truth))
+    everything = np.concatenate(truth)
+    best = best_blend([_joined_blend(alike) for alike in zip(*nets, strict=True)], everything)
+    return Gain(improvement(_joined(heads), best.judgement, everything), best.share, parts.name)
 
 
 def _divided(data: TrainingData, train: NDArray[np.int64], judged: NDArray[np.int64]) -> TrainingData:
@@ -93,17 +104,23 @@ def _judged(
     divided: TrainingData,
     device: torch.device,
     on_epoch: Callable[[], None],
-) -> tuple[Judgement, Judgement]:
-    """What the head on frozen features and the net that was trained from there make of the part that they did not see."""
+) -> tuple[Judgement, tuple[Blend, ...]]:
+    """What the head on frozen features makes of the part that it did not see, and what the nets do on the way from there to the
+    end of its training."""
     silent = SilentReporter()
     train_probe(network, divided, BATCH, device, silent)
     # Blends are tried also where none is to be kept: they are what tells how far this training is worth going.
     state = Finetuning(network, divided, msgspec.structs.replace(settings, blend=True), device)
     state.run(lambda _, row, __: on_epoch() if row.epoch else None, silent)
-    assert state.at.start is not None, "what is pretrained has a start"
-    assert state.between_ends is not None, "what has a start has blends"
-    return state.at.start, state.between_ends.judgement
+    assert state.at.start is not None and state.between_ends, "what is pretrained has a start, and so blends"
+    return state.at.start, state.between_ends
 
 
-def _joined(one: Judgement, other: Judgement) -> Judgement:
-    return Judgement(one.losses + other.losses, one.hits + other.hits)
+def _joined(judged: Sequence[Judgement]) -> Judgement:
+    """What nets made of one part each, as if one had judged all."""
+    return Judgement([loss for one in judged for loss in one.losses], [hit for one in judged for hit in one.hits])
+
+
+def _joined_blend(alike: Sequence[Blend]) -> Blend:
+    """Blends of several trainings, all as far from the start."""
+    return Blend(alike[0].share, _joined([blend.judgement for blend in alike]))

@@ -25,7 +25,6 @@ FEW = 8  # pictures a class; half of fewer cannot say whether fine-tuning gained
 MODEST = 30
 MANY_OF_THE_CLASSES = 1 / 4  # so many of them decide for all: of up to four classes a single one
 LOPSIDED = 3.0  # times as many pictures in the largest class as in the smallest
-UNFREEZE = 0.3  # share of the epochs until the first layers learn too, where classes are lopsided
 # Standard errors by which a fine-tuned net must beat its probe. Below 0 where it was asked for or no class is short of pictures:
 # there fine-tuning gains more often than so few of val can show, so it stays unless it is clearly worse. Most where few
 # pictures stand beside many, since of a few of val the best of many epochs wins by chance.
@@ -50,7 +49,10 @@ class Budget(msgspec.Struct, frozen=True):
         return epochs, None if self.patience is None else max(8, round(self.patience * epochs))
 
 
-TRANSFER = Budget(160, (9, 20), None)  # on two public sets more gave no better net
+TRANSFER = Budget(160, (9, 40), None)  # on two public sets more gave no better net
+TRANSFER_OF_FEW = Budget(
+    320, (9, 40), None
+)  # an epoch of few pictures is short, and parts of train say what comes of it
 FROM_DRAWN = Budget(1000, (20, 60), None)  # such weights have more to learn, and late
 FROM_NOTHING = Budget(1500, (40, 150), 0.3)
 # How many times smaller the rate of the first layers is than the head's: weights of photographs know in their first layers what
@@ -100,7 +102,6 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     patience: int | None
     learning_rate: float
     layer_ratio: float
-    unfreeze: float
     margin: float
     balance: Literal["weights", "sampling"]
     augmentation: Changes
@@ -111,7 +112,7 @@ def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
     """The recipe that was asked for, or for `auto` the one that suits; and what goes with it."""
     recipe, reasons = (asked, ("as asked",)) if asked != "auto" else _suited(facts)
     scratch = recipe == "scratch"
-    transfer = FROM_DRAWN if facts.drawn else TRANSFER
+    transfer = FROM_DRAWN if facts.drawn else TRANSFER_OF_FEW if facts.often_below(MODEST) else TRANSFER
     epochs, patience = (FROM_NOTHING if scratch else transfer).of(sum(facts.counts), batch)
     if facts.drawn and recipe in ("blocks", "finetune"):
         reasons += ("the weights know drawn pictures alone: it takes longer, and early layers learn more",)
@@ -126,7 +127,6 @@ def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
         recipe=recipe, reasons=reasons, epochs=epochs, patience=patience,
         learning_rate=RATE_FROM_NOTHING if scratch else DRAWN_RATE if facts.drawn else RATE,
         layer_ratio=DRAWN_LAYER_RATIO if facts.drawn else LAYER_RATIO,
-        unfreeze=UNFREEZE if facts.lopsided and not scratch else 0.0,
         margin=0.0 if scratch else MARGIN if asked != "auto" else _margin(facts),
         balance="sampling" if facts.lopsided else "weights",
         augmentation=augmentation,
@@ -168,8 +168,6 @@ def _suited(facts: Facts) -> tuple[Decided, tuple[str, ...]]:
     few = facts.often_below(MODEST)
     if few and facts.separation >= NEAR:
         return "blocks", (count, f"{told}: few pictures of a near domain, so the early layers stay")
-    if few and facts.lopsided:
-        return "blocks", (count, f"{told}: few pictures beside many of another class, so the early layers stay")
     far = "few pictures, but of a far domain" if few else "many pictures"
     return "finetune", (count, f"{told}: {far}, so all layers learn, the earlier the more slowly")
 

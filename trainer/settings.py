@@ -12,7 +12,7 @@ from edgetl.trainer.recipe import RATE, RATE_FROM_NOTHING, Decision, Recipe
 
 Balance = Literal["auto", "weights", "sampling", "none"]
 Statistics = Literal["auto", "keep", "learn"]  # of batch norm; auto keeps those of pretrained nets on small sets
-_OPEN = ("epochs", "patience", "learning_rate", "layer_ratio", "unfreeze", "margin", "balance", "augmentation")
+_OPEN = ("epochs", "patience", "learning_rate", "layer_ratio", "margin", "balance", "augmentation")
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Preset = Literal["none", "part", "texture", "scene", "natural"]  # of augmentation; augment.py says what each means
 Augmentation = Literal["auto", Preset]
@@ -32,7 +32,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     alphas of their beta distributions, 0 for none. `reasons` say why the recipe is what it is. `start` is the run whose weights and splits
     this one goes on from. `teacher` is a run, or a net that gets a head first (`teacher_weights` and `teacher_normalization` as those of the student): its answers,
     softened by `temperature`, make up the share `distill_weight` of the loss.
-    `blend`: after fine-tuning, weights between those of the start and those of the end are tried on val. `compile` and `tensorboard` change nothing that is learned. `false_alarm` (the share of good parts that may be called bad) and `bank` (how many patches are
+    `blend`: after fine-tuning, weights between those of the start and those of the end are tried on val; with `blend_share` those so
+    much of the way are taken instead. `compile` and `tensorboard` change nothing that is learned. `false_alarm` (the share of good parts that may be called bad) and `bank` (how many patches are
     remembered) are for the recipe one-class.
     """
 
@@ -54,10 +55,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     layer_decay: float | None = None
     weight_decay: float = 0.02
     warmup: _Share = 0.1
-    unfreeze: _Share | None = None
+    unfreeze: _Share = 0.0
     margin: Annotated[float, msgspec.Meta(ge=-10, le=10)] | None = None
     average: bool = True
     blend: bool = True
+    blend_share: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     label_smoothing: _Share = 0.05
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -96,6 +98,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         )
         _require(self.layer_decay is None or 0 < self.layer_decay <= 1,
                  f"--layer-decay {self.layer_decay} must be above 0 and at most 1")  # fmt: skip
+        _require(self.blend or self.blend_share is None, "--no-blend takes the end as it is; leave --blend-share out")
         _require(self.temperature > 0, f"--temperature {self.temperature} must be above 0")
         for flag, value in (("weights", self.teacher_weights), ("normalization", self.teacher_normalization)):
             _require(self.teacher is not None or value == AUTO, f"--teacher-{flag} says nothing without --teacher")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edgetl.benchmarks import derived_sets
-from edgetl.benchmarks.derived_sets import DERIVED, DRAWN, Derived, changed, write_derived
+from edgetl.benchmarks.derived_sets import DERIVED, DRAWN, SURFACES, Derived, changed, write_derived
+from edgetl.benchmarks.drawn_surfaces import GOOD, LABELS, drawn_surface
 from edgetl.benchmarks.real_pictures import SETS
 from edgetl.runtime.sim import write_dataset
 
@@ -68,3 +69,30 @@ def test_a_set_that_is_there_stays_as_it_is(root: Path, tmp_path: Path) -> None:
     before = names(data, "train")
     assert write_derived("trashnet-lopsided", root, data) == data
     assert names(data, "train") == before
+
+
+def test_surfaces_are_grey_of_many_sizes_and_the_same_for_a_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DERIVED, "surfaces", Derived(SURFACES, (6, 2)))
+    monkeypatch.setattr(derived_sets, "SURFACES_PER_CLASS", 1)
+    one, same, other = (
+        write_derived("surfaces", tmp_path, tmp_path / place, seed) for place, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert [folder.name for folder in sorted((one / "train").iterdir())] == list(LABELS)
+    assert [len(found) for found in names(one, "train")] == [6, 2, 2, 2, 2, 2]
+    pictures = [cv2.imread(str(p), cv2.IMREAD_UNCHANGED) for p in sorted((one / "train").glob("*/*"))]
+    assert len({picture.shape for picture in pictures}) == len(pictures)
+    assert all(picture.ndim == 2 and min(picture.shape) >= 60 and max(picture.shape) < 600 for picture in pictures)
+    first, again, another = ((place / "test" / "pits" / "0000.png").read_bytes() for place in (one, same, other))
+    assert first == again != another
+
+
+@pytest.mark.parametrize("label", LABELS[1:])
+def test_a_defect_changes_a_small_part_of_a_surface(label: str) -> None:
+    """What differs from the same surface without it: a seed draws the surface before the defect."""
+    for seed in range(5):
+        blank, marred = (drawn_surface(kind, np.random.default_rng(seed)).astype(int) for kind in (GOOD, label))
+        assert blank.shape == marred.shape
+        changed_much = np.abs(blank - marred) > 12
+        assert 0 < changed_much.mean() < 0.25

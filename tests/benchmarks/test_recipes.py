@@ -53,6 +53,8 @@ def test_what_auto_trained_is_not_trained_again_by_hand() -> None:
     assert same_run(by_hand, rows) == Row(by_hand, 91.0, 0.0, "finetune", -1.0)
     assert same_run(msgspec.structs.replace(by_hand, recipe="blocks"), rows) is None
     assert same_run(msgspec.structs.replace(by_hand, seed=1), rows) is None  # it had to beat its probe by more
+    told = [msgspec.structs.replace(rows[0], blend_share=0.75)]
+    assert same_run(by_hand, told) is None  # by hand, val chooses the blend
 
 
 def test_a_recipe_is_the_same_run_whether_auto_took_it_or_somebody_named_it(tmp_path: Path) -> None:
@@ -67,4 +69,4 @@ def test_a_recipe_is_the_same_run_whether_auto_took_it_or_somebody_named_it(tmp_
                    "--recipe", recipe, "--epochs", 2, "--out", run)  # fmt: skip
         found[recipe] = (taken(run), (run / "weights" / "best.safetensors").read_bytes())
     assert found["auto"] == found["finetune"]
-    assert found["auto"][0] == ("finetune", -1.0)
+    assert found["auto"][0] == ("finetune", -1.0, None)

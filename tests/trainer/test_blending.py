@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgetl.trainer.blending import HALF, SHARES, Weights, best_blend, between
+from edgetl.trainer.blending import HALF, SHARES, Weights, best_blend, between, blends_of
 from edgetl.trainer.improvement import Judgement, balanced_loss, judgement
 
 START = {"weight": torch.tensor([0.0, 4.0]), "steps": torch.tensor(0)}
@@ -31,7 +31,7 @@ def test_best_is_the_one_whose_direction_is_that_of_the_truth(truth: tuple[float
         scores = points @ weights["weight"]
         return judgement(torch.stack([torch.zeros_like(scores), scores], dim=1), targets)
 
-    found = best_blend(START, END, judge, targets.numpy())
+    found = best_blend(blends_of(START, END, judge), targets.numpy())
     assert found.share == SHARES[round(truth[0]) - 1]
     assert balanced_loss(found.judgement, targets.numpy()) < balanced_loss(judge(START), targets.numpy())
 
@@ -44,4 +44,6 @@ def test_half_way_counts_unless_val_is_sure_of_another(losses: tuple[float, ...]
         three_quarters = float(weights["weight"][0]) == 3.0
         return Judgement(list(losses) if three_quarters else [0.5] * 6, [True] * 6)
 
-    assert best_blend(START, END, judge, np.array([0, 0, 0, 1, 1, 1])).share == share
+    blends = blends_of(START, END, judge)
+    assert [blend.share for blend in blends] == list(SHARES)
+    assert best_blend(blends, np.array([0, 0, 0, 1, 1, 1])).share == share

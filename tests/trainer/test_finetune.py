@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from edgetl.errors import TrainingError
 from edgetl.trainer.backbones import describe
+from edgetl.trainer.blending import between
 from edgetl.trainer.data import TrainingData
 from edgetl.trainer.finetune import SMALL_SET, Finetuning, _keeps_statistics
 from edgetl.trainer.improvement import balanced_loss
@@ -330,6 +331,18 @@ def test_net_between_start_and_end_is_kept_where_the_training_went_too_far() -> 
     assert state.at.start is not None and loss < balanced_loss(state.at.start, truth)
     assert balanced_loss(state._validate(state.network).judgement, truth) == pytest.approx(loss)
     assert loss < balanced_loss(state._validate(state.average.module).judgement, truth)
+
+
+def test_blend_that_was_asked_for_counts_whatever_val_makes_of_the_epochs() -> None:
+    """Val is sure that the last epoch is better: nothing is named wrongly."""
+    data = colours(red=40, green=40, val=40)
+    by_val, asked = (continued(data, learning_rate=5e-3, blend_share=share) for share in (None, 0.25))
+    for state in (by_val, asked):
+        state.run(lambda *_: None, SilentReporter())
+    assert by_val.blend is None or by_val.blend.share > 0.25
+    assert asked.blend is not None and asked.blend.share == 0.25
+    expected = between(asked.start, asked.average.module.state_dict(), 0.25)
+    assert all(torch.equal(value, expected[name]) for name, value in asked.network.state_dict().items())
 
 
 def test_nothing_is_blended_where_it_is_not_wanted_or_nothing_was_pretrained() -> None:

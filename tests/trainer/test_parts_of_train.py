@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from edgetl.trainer import parts_of_train
 from edgetl.trainer.backbones import describe
+from edgetl.trainer.blending import SHARES
 from edgetl.trainer.choosing import shown
 from edgetl.trainer.data import TrainingData
 from edgetl.trainer.improvement import Improvement
@@ -63,7 +64,7 @@ def gain(prepared: Prepared, **changes: object) -> Improvement:
     before = {name: value.clone() for name, value in began.state_dict().items()}
     found = gain_on(HALVES, settings(**changes), began, prepared, torch.device("cpu"), SilentReporter())
     assert all(torch.equal(before[name], value) for name, value in began.state_dict().items()), "it stays as it began"
-    return found
+    return found.found
 
 
 @pytest.mark.parametrize("blend", [True, False])
@@ -85,25 +86,28 @@ GAINED, LOST, UNCLEAR = (
 @pytest.mark.parametrize(
     ("by_halves", "by_fifths", "expected"),
     [
-        (GAINED, LOST, Gain(GAINED, "halves")),
-        (LOST, GAINED, Gain(LOST, "halves")),
-        (UNCLEAR, GAINED, Gain(GAINED, "fifths")),
-        (UNCLEAR, UNCLEAR, Gain(UNCLEAR, "fifths")),
+        (GAINED, LOST, Gain(GAINED, 0.5, "halves")),
+        (LOST, GAINED, Gain(LOST, 0.5, "halves")),
+        (UNCLEAR, GAINED, Gain(GAINED, 1.0, "fifths")),
+        (UNCLEAR, UNCLEAR, Gain(UNCLEAR, 1.0, "fifths")),
     ],
 )
 def test_fifths_are_asked_only_where_halves_do_not_tell(
     by_halves: Improvement, by_fifths: Improvement, expected: Gain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With what trainings come to given, since which of these it is hangs on the machine."""
-    monkeypatch.setattr(parts_of_train, "gain_on", lambda parts, *_: {HALVES: by_halves, FIFTHS: by_fifths}[parts])
+    given = {HALVES: Gain(by_halves, 0.5, "halves"), FIFTHS: Gain(by_fifths, 1.0, "fifths")}
+    monkeypatch.setattr(parts_of_train, "gain_on", lambda parts, *_: given[parts])
     found = gain_unseen(settings(), network(), colours(2, told=True), torch.device("cpu"), SilentReporter())
     assert found == expected and found.shown == (found.found is GAINED)
 
 
 def test_fifths_judge_each_picture_once_by_nets_that_saw_the_rest() -> None:
-    assert sorted(fold for part in FIFTHS for fold in part) == sorted(fold for part in HALVES for fold in part)
+    assert sorted(fold for part in FIFTHS.folds for fold in part) == sorted(
+        fold for part in HALVES.folds for fold in part
+    )
     few = gain_on(FIFTHS, settings(), network(), colours(12, told=True), torch.device("cpu"), SilentReporter())
-    assert few.beyond(2.0)
+    assert few.found.beyond(2.0) and few.parts == "fifths"
 
 
 def test_loss_that_rose_by_more_than_luck_is_clearly_worse() -> None:
@@ -121,13 +125,15 @@ def test_val_and_test_take_no_part() -> None:
 
 def test_gain_lets_layers_learn_unless_val_speaks_clearly_against_it_and_none_leaves_the_head() -> None:
     decided = settings(margin=2.0, reasons=("few",))
-    learns = shown(decided, Gain(Improvement(0.02, 0.03, 0.3, 0.1), "halves"))
-    assert (learns.recipe, learns.margin) == ("finetune", -1.0)
+    learns = shown(decided, Gain(Improvement(0.02, 0.03, 0.3, 0.1), 0.75, "halves"))
+    assert (learns.recipe, learns.margin, learns.blend_share) == ("finetune", -1.0, 0.75)
     assert learns.reasons == (
         "few",
-        "on halves of train that the nets did not see balanced accuracy +2.0 ± 3.0 points, loss -0.300 ± 0.100: a gain",
+        "on halves of train that the nets did not see balanced accuracy +2.0 ± 3.0 points, loss -0.300 ± 0.100: a gain, "
+        "best 75% of the way from there",
     )
-    stays = shown(decided, Gain(Improvement(0.02, 0.03, 0.1, 0.1), "fifths"))
+    stays = shown(decided, Gain(Improvement(0.02, 0.03, 0.1, 0.1), 0.75, "fifths"))
+    assert shown(settings(blend=False), Gain(GAINED, 0.75, "halves")).blend_share is None, "the end was asked for"
     assert stays.recipe == "probe" and stays.reasons[-1].endswith("no gain, so a head alone")
     assert msgspec.structs.replace(stays, recipe="finetune", reasons=()) == msgspec.structs.replace(decided, reasons=())
 
@@ -135,7 +141,7 @@ def test_gain_lets_layers_learn_unless_val_speaks_clearly_against_it_and_none_le
 @pytest.mark.parametrize(
     ("told", "ends_as", "by_hand"), [(True, "a gain", "finetune"), (False, "no gain, so a head alone", "probe")]
 )
-def test_auto_does_what_halves_show_and_gives_the_run_that_naming_the_recipe_gives(
+def test_auto_does_what_parts_of_train_show_and_gives_the_run_that_naming_it_all_gives(
     told: bool, ends_as: str, by_hand: Recipe, tmp_path: Path
 ) -> None:
     data = colours(24, told, val=0).data
@@ -144,10 +150,11 @@ def test_auto_does_what_halves_show_and_gives_the_run_that_naming_the_recipe_giv
     torch.manual_seed(0)
     weights = tmp_path / "blind.safetensors"
     save_file(blind(Network(describe("resnet_tiny"), 2, SIDE)).net.state_dict(), weights)
-    recipes: tuple[Recipe, ...] = ("auto", by_hand)
-    for recipe in recipes:
-        asked = settings(data=str(tmp_path / "data"), weights=str(weights), recipe=recipe, margin=None, balance="none")
-        train(asked, tmp_path / recipe, resume=False, reporter=SilentReporter())
+    asked = settings(data=str(tmp_path / "data"), weights=str(weights), recipe="auto", margin=None, balance="none")
+    train(asked, tmp_path / "auto", resume=False, reporter=SilentReporter())
     run = read_run(tmp_path / "auto").settings
-    assert run.recipe == by_hand and run.reasons[-1].endswith(ends_as)
+    assert run.recipe == by_hand and ends_as in run.reasons[-1]
+    assert (run.blend_share in SHARES) is told
+    named = msgspec.structs.replace(asked, recipe=by_hand, blend_share=run.blend_share)
+    train(named, tmp_path / by_hand, resume=False, reporter=SilentReporter())
     assert (tmp_path / "auto" / BEST).read_bytes() == (tmp_path / by_hand / BEST).read_bytes()

@@ -35,7 +35,7 @@ def test_few_and_near_freezes_many_and_far_goes_deep(given: Facts, recipe: str) 
     ("counts", "apart", "recipe"),
     [
         ((500, 6), 0.7, "probe"),
-        ((500, 20), 0.7, "blocks"),
+        ((500, 20), 0.7, "finetune"),  # whether it learns at all is judged on parts of train
         ((500, 20), 0.9, "blocks"),
         ((500, 60), 0.7, "finetune"),
         ((500, 400, 300, 6), 0.7, "probe"),  # one of four is a quarter
@@ -48,10 +48,10 @@ def test_rarest_classes_decide(counts: tuple[int, ...], apart: float, recipe: st
     assert f"fewest {min(counts)}" in decision.reasons[0]
 
 
-def test_lopsided_classes_are_drawn_alike_and_moved_little_and_the_first_layers_wait() -> None:
+def test_lopsided_classes_are_drawn_alike_and_moved_little() -> None:
     even, lopsided = (decide(Facts(counts, 0.5), "auto", 32) for counts in ((90, 60), (300, 60)))
-    assert (even.balance, even.augmentation, even.unfreeze) == ("weights", "scene", 0.0)
-    assert (lopsided.balance, lopsided.augmentation) == ("sampling", "part") and lopsided.unfreeze > 0
+    assert (even.balance, even.augmentation) == ("weights", "scene")
+    assert (lopsided.balance, lopsided.augmentation) == ("sampling", "part")
     assert "300 pictures, the smallest 60" in lopsided.reasons[-1]
 
 
@@ -120,11 +120,11 @@ def test_large_changes_are_only_thought_of_where_they_may_gain(given: Facts) -> 
 def test_what_was_asked_is_done() -> None:
     decision = decide(facts(6, 0.99), "finetune", 32)
     assert (decision.recipe, decision.reasons) == ("finetune", ("as asked",))
-    asked = Settings(data="d", model="m", recipe="finetune", epochs=3, unfreeze=0.0, balance="none", augmentation="texture",
+    asked = Settings(data="d", model="m", recipe="finetune", epochs=3, balance="none", augmentation="texture",
                      patience=2, margin=0.5, layer_ratio=7.0, learning_rate=0.01)  # fmt: skip
     found = asked.decided(decide(Facts((500, 20), 0.9), "finetune", 32))
-    assert (found.epochs, found.unfreeze, found.balance, found.augmentation, found.patience, found.margin) == (
-        3, 0.0, "none", "texture", 2, 0.5,
+    assert (found.epochs, found.balance, found.augmentation, found.patience, found.margin) == (
+        3, "none", "texture", 2, 0.5,
     )  # fmt: skip
     assert (found.layer_ratio, found.learning_rate) == (7.0, 0.01)
 
@@ -137,7 +137,6 @@ def test_what_was_left_open_is_decided() -> None:
         "epochs",
         "learning_rate",
         "layer_ratio",
-        "unfreeze",
         "margin",
         "balance",
         "augmentation",
@@ -149,15 +148,15 @@ def test_what_was_left_open_is_decided() -> None:
 def test_fewer_pictures_get_more_epochs_within_bounds() -> None:
     epochs = [decide(facts(n, 0.5), "auto", 32).epochs for n in (15, 60, 90, 300, 5000)]
     assert epochs == sorted(epochs, reverse=True)
-    assert (epochs[0], epochs[-1]) == (20, 9)
-    assert 9 < epochs[2] < 20
+    assert (epochs[0], epochs[-1]) == (40, 9)
+    assert 9 < epochs[2] < 40
 
 
 def test_from_nothing_takes_many_more_steps_and_what_is_pretrained_never_ends_before_its_rate_has_fallen() -> None:
     """A net that starts with random filters learns nothing in the time in which a pretrained one is adapted."""
     for each in (10, 25, 90, 500):
         adapted, learned = decide(facts(each, 0.5), "finetune", 32), decide(facts(each, None), "scratch", 32)
-        assert learned.epochs >= 4 * adapted.epochs
+        assert learned.epochs >= 3 * adapted.epochs
         assert adapted.patience is None and 8 <= learned.patience < learned.epochs
 
 
