@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-
 _Grey = NDArray[np.float32]
 SIDES = ((60, 600), (60, 400))  # of a picture in pixels: least and most width and height
 
@@ -72,7 +71,7 @@ def _crack(rng: np.random.Generator, mask: _Grey) -> float:
 
 
 def _fray(rng: np.random.Generator, mask: _Grey) -> float:
-    height, width = mask.shape
+    width = mask.shape[1]
     first = int(rng.uniform(0, 0.6) * width)
     for column in range(first, min(width, first + int(0.35 * width)), 3):
         mask[: int(abs(rng.normal(0, 0.06)) * min(mask.shape)), column : column + 3] = 1
