@@ -52,13 +52,17 @@ def shown(settings: Settings, gain: Gain) -> Settings:
         f"{100 * found.accuracy_error:.1f} points, loss {-found.loss:+.3f} ± {found.loss_error:.3f}"
     )
     if gain.shown:
-        far = f", best {gain.share:.0%} of the way from there" if settings.blend else ""
-        return msgspec.structs.replace(
-            settings, margin=MARGIN, blend_share=gain.share if settings.blend else None,
-            reasons=(*settings.reasons, f"{told}: a gain{far}"),
-        )  # fmt: skip
+        settings = msgspec.structs.replace(settings, margin=MARGIN, reasons=(*settings.reasons, f"{told}: a gain"))
+        return _with_blend(settings, gain.share) if settings.blend and settings.blend_share is None else settings
     return msgspec.structs.replace(
         settings, recipe="probe", reasons=(*settings.reasons, f"{told}: no gain, so a head alone")
+    )
+
+
+def _with_blend(settings: Settings, share: float) -> Settings:
+    told = f"best {share:.0%} of the way from the head to the last epoch"
+    return msgspec.structs.replace(
+        settings, blend_share=share, left_open=(*settings.left_open, "blend_share"), reasons=(*settings.reasons, told)
     )
 
 

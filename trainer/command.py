@@ -37,10 +37,9 @@ def _settings(options: dict[str, Any]) -> Settings:
         raise UsageError("no --data; name the folder of pictures to go on with")
     context = click.get_current_context()
     given = {k: v for k, v in options.items() if context.get_parameter_source(k) is not ParameterSource.DEFAULT}
-    before = msgspec.to_builtins(read_run(start).settings)
     # The pictures may call for another recipe now; what the weights expect comes with the run.
-    anew = {"recipe": "auto", "reasons": (), "normalization": "auto", "margin": None, "learning_rate": None}
-    return _converted({**before, **anew, **given, "start": str(start)})
+    before = read_run(start).settings.for_other_pictures()
+    return _converted({**before, "normalization": "auto", **given, "start": str(start)})
 
 
 def _converted(values: dict[str, Any]) -> Settings:

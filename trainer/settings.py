@@ -29,7 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     at once). `margin`: by how many standard errors of the difference on val a fine-tuned net must beat its probe, or else the probe
     stays; below 0: how many it may be behind.
     `balance`: what makes classes count the same that have different numbers of pictures. `mixup` and `cutmix` are the
-    alphas of their beta distributions, 0 for none. `reasons` say why the recipe is what it is. `start` is the run whose weights and splits
+    alphas of their beta distributions, 0 for none. `reasons` say why the recipe is what it is, `left_open` which settings were decided with it. `start` is the run whose weights and splits
     this one goes on from. `teacher` is a run, or a net that gets a head first (`teacher_weights` and `teacher_normalization` as those of the student): its answers,
     softened by `temperature`, make up the share `distill_weight` of the loss.
     `blend`: after fine-tuning, weights between those of the start and those of the end are tried on val; with `blend_share` those so
@@ -43,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     normalization: str = AUTO
     recipe: Recipe = "auto"
     reasons: tuple[str, ...] = ()
+    left_open: tuple[str, ...] = ()
     imgsz: int = 224
     choose_imgsz: bool = False
     resize: Literal["squash", "fit-shortest", "fit-longest"] = "squash"
@@ -118,7 +119,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """These settings with what was open in them."""
         open_ones = {name for name in _OPEN if getattr(self, name) in (None, "auto")}
         found = {name: getattr(decision, name) for name in open_ones}
-        return msgspec.structs.replace(self, recipe=decision.recipe, reasons=decision.reasons, **found)
+        return msgspec.structs.replace(
+            self, recipe=decision.recipe, reasons=decision.reasons, left_open=tuple(sorted(open_ones)), **found
+        )
+
+    def for_other_pictures(self) -> dict[str, object]:
+        """These settings, as built-in types, with what was decided from the data set open again; the recipe always is."""
+        plain = Settings(data=self.data, model=self.model)
+        again = ("recipe", "reasons", "left_open", *self.left_open)
+        asked = msgspec.structs.replace(self, **{name: getattr(plain, name) for name in again})
+        found: dict[str, object] = msgspec.to_builtins(asked)
+        return found
 
     @property
     def rate(self) -> float:

@@ -145,6 +145,12 @@ def test_what_was_left_open_is_decided() -> None:
         assert getattr(found, name) == getattr(decision, name) not in (None, "auto")
 
 
+def test_what_was_decided_is_open_again_for_other_pictures_and_what_was_asked_stays() -> None:
+    asked = Settings(data="d", model="m", epochs=3, augmentation="texture", batch=16)
+    again = msgspec.convert(asked.decided(decide(Facts((500, 20), 0.5), "auto", 16)).for_other_pictures(), Settings)
+    assert again == asked
+
+
 def test_fewer_pictures_get_more_epochs_within_bounds() -> None:
     epochs = [decide(facts(n, 0.5), "auto", 32).epochs for n in (15, 60, 90, 300, 5000)]
     assert epochs == sorted(epochs, reverse=True)

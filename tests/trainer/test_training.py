@@ -716,7 +716,7 @@ def test_run_with_damaged_weights(small_run: Path, tmp_path: Path, damage: str) 
 
 def test_going_on_from_a_run_keeps_its_settings_weights_and_splits(few_pictures: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    trained(tiny(few_pictures), first)
+    trained(tiny(few_pictures, patience=7, layer_ratio=None), first)
     data = tmp_path / "more"
     shutil.copytree(few_pictures, data)
     for label in sorted(p for p in data.iterdir() if p.is_dir()):
