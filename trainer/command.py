@@ -59,7 +59,8 @@ def _converted(values: dict[str, Any]) -> Settings:
     type=click.Path(path_type=Path),
     default=None,
     metavar="RUN",
-    help="Go on from another run's weights: its settings count where no flag is given, and its splits stay.",
+    help="Go on from another run's weights: what was asked of it counts where no flag is given, what it decided is "
+    "decided anew, and its splits stay.",
 )
 @click.option(
     "--weights",
