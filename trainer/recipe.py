@@ -20,6 +20,7 @@ Decided = Literal["probe", "blocks", "finetune", "scratch", "one-class"]  # the 
 # Shares of the way from chance to perfect, by balanced accuracy out of fold.
 SOLVED = 0.985  # what is left is noise of a few pictures
 NEAR = 0.80  # features of natural images do most of the work
+FAR = 0.50  # they know little
 
 FEW = 8  # pictures a class; half of fewer cannot say whether fine-tuning gained anything
 MODEST = 30
@@ -50,9 +51,9 @@ class Budget(msgspec.Struct, frozen=True):
 
 
 TRANSFER = Budget(160, (9, 40), None)  # on two public sets more gave no better net
-TRANSFER_OF_FEW = Budget(
-    320, (9, 40), None
-)  # an epoch of few pictures is short, and parts of train say what comes of it
+# Where frozen features know little, nets are still learning their own training pictures after as many steps; and of few
+# pictures an epoch is short, and parts of train say what comes of it.
+TRANSFER_LONGER = Budget(400, (9, 40), None)
 FROM_DRAWN = Budget(1000, (20, 60), None)  # such weights have more to learn, and late
 FROM_NOTHING = Budget(1500, (40, 150), 0.3)
 # How many times smaller the rate of the first layers is than the head's: weights of photographs know in their first layers what
@@ -84,6 +85,11 @@ class Facts(msgspec.Struct, frozen=True):
         return int(np.median(self.counts))
 
     @property
+    def far(self) -> bool:
+        """Whether frozen features know little of what tells the classes apart, as far as that was looked at."""
+        return self.separation is not None and self.separation < FAR
+
+    @property
     def lopsided(self) -> bool:
         """Whether some class is so much larger than another that training must see to it."""
         return max(self.counts) >= LOPSIDED * self.fewest
@@ -112,7 +118,8 @@ def decide(facts: Facts, asked: Recipe, batch: int) -> Decision:
     """The recipe that was asked for, or for `auto` the one that suits; and what goes with it."""
     recipe, reasons = (asked, ("as asked",)) if asked != "auto" else _suited(facts)
     scratch = recipe == "scratch"
-    transfer = FROM_DRAWN if facts.drawn else TRANSFER_OF_FEW if facts.often_below(MODEST) else TRANSFER
+    longer = facts.far or facts.often_below(MODEST)
+    transfer = FROM_DRAWN if facts.drawn else TRANSFER_LONGER if longer else TRANSFER
     epochs, patience = (FROM_NOTHING if scratch else transfer).of(sum(facts.counts), batch)
     if facts.drawn and recipe in ("blocks", "finetune"):
         reasons += ("the weights know drawn pictures alone: it takes longer, and early layers learn more",)

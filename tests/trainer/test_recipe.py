@@ -158,6 +158,14 @@ def test_fewer_pictures_get_more_epochs_within_bounds() -> None:
     assert 9 < epochs[2] < 40
 
 
+def test_far_from_what_photographs_taught_takes_longer() -> None:
+    """With few pictures every training is long."""
+    near, far = (decide(facts(90, apart), "finetune", 32) for apart in (0.6, 0.4))
+    assert near.epochs < far.epochs <= 40
+    assert decide(facts(20, 0.6), "finetune", 32).epochs == decide(facts(20, 0.4), "finetune", 32).epochs
+    assert decide(facts(90, None), "probe", 32).epochs == near.epochs  # nobody looked
+
+
 def test_from_nothing_takes_many_more_steps_and_what_is_pretrained_never_ends_before_its_rate_has_fallen() -> None:
     """A net that starts with random filters learns nothing in the time in which a pretrained one is adapted."""
     for each in (10, 25, 90, 500):
