@@ -280,7 +280,7 @@ def recipes(found: Any) -> list[str]:
 
 def recipes_elsewhere(found: Any) -> list[str]:
     """The same on sets that were derived from the public ones."""
-    told = "Sets that are harder than the public ones, made of them and of the drawn part by rule (benchmarks/derived_sets.py)."
+    told = "Sets that are harder than the public ones, made of them, of the drawn part and of drawn surfaces by rule (benchmarks/derived_sets.py)."
     return [told, "", *recipes(found)]
 
 
