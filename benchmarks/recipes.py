@@ -40,15 +40,15 @@ class Case(msgspec.Struct, frozen=True, order=True):
 
 class Row(msgspec.Struct, frozen=True):
     """A case, the balanced accuracy on the test pictures in %, and how long the training took. `taken`: the recipe that was
-    trained, for `auto` the one that it took; `margin`: what that had to beat its probe by, in standard errors; `blend_share`: how far
-    from its start it was taken, where parts of train said so."""
+    trained, for `auto` the one that it took; `margin`: what that had to beat its probe by, in standard errors; `blend_least`: how far
+    from its start it had to be at least, where parts of train said so."""
 
     case: Case
     balanced_accuracy: float
     seconds: float
     taken: str
     margin: float = 0.0
-    blend_share: float | None = None
+    blend_least: float | None = None
 
 
 def cases(sets: Sequence[str], models: Sequence[str], recipes: Sequence[str], seeds: int) -> Iterator[Case]:
@@ -80,14 +80,14 @@ def data_of(case: Case, root: Path, out: Path) -> Path:
 def taken(run: Path) -> tuple[str, float, float | None]:
     """The recipe that a run was trained by, its margin, and the blend that was asked of it."""
     settings = msgspec.yaml.decode((run / "args.yaml").read_bytes())
-    return settings["recipe"], settings["margin"] or 0.0, settings["blend_share"]
+    return settings["recipe"], settings["margin"] or 0.0, settings["blend_least"]
 
 
 def same_run(case: Case, rows: Sequence[Row]) -> Row | None:
     """What `auto` trained where that is this case too."""
     auto = msgspec.structs.replace(case, recipe=AUTO)
     found = next(
-        (r for r in rows if r.case == auto and r.taken == case.recipe and r.margin <= 0 and r.blend_share is None), None
+        (r for r in rows if r.case == auto and r.taken == case.recipe and r.margin <= 0 and r.blend_least is None), None
     )
     return None if found is None else msgspec.structs.replace(found, case=case, seconds=0.0)
 

@@ -46,10 +46,10 @@ def blends_of(
 
 
 def best_blend(blends: Sequence[Blend], truth: NDArray[np.int64]) -> Blend:
-    """The blend with the smallest loss, where that is smaller than half way by more than luck; else the one half way. The
-    loss tells nets apart that name the same classes, and so is less a matter of chance than accuracy on a few pictures.
+    """The blend with the smallest loss, where that is smaller than half way by more than luck; else the one half way, or where
+    none is so near to the start the nearest. The loss tells nets apart that name the same classes, and so is less a matter of chance than accuracy on a few pictures.
     `truth`: N class indices of what is judged."""
     best = min(blends, key=lambda blend: balanced_loss(blend.judgement, truth))
-    half = next((blend for blend in blends if blend.share == HALF), best)
+    half = next((blend for blend in blends if blend.share >= HALF), best)
     found = improvement(half.judgement, best.judgement, truth)
     return best if found.loss > LUCK * found.loss_error else half

@@ -45,7 +45,8 @@ def choose(settings: Settings, prepared: Prepared, probed: Probed | None, drawn:
 
 def shown(settings: Settings, gain: Gain) -> Settings:
     """The settings once it is known what letting layers learn gains on training pictures that the nets did not see: a head alone
-    where that is no more than luck, else the blend that was best there, and val need only not speak against it."""
+    where that is no more than luck, else a blend at least as far as was best there, since those nets
+    had fewer pictures to learn from, and val need only not speak against it."""
     found = gain.found
     told = (
         f"on {gain.parts} of train that the nets did not see balanced accuracy {100 * found.accuracy:+.1f} ± "
@@ -53,16 +54,16 @@ def shown(settings: Settings, gain: Gain) -> Settings:
     )
     if gain.shown:
         settings = msgspec.structs.replace(settings, margin=MARGIN, reasons=(*settings.reasons, f"{told}: a gain"))
-        return _with_blend(settings, gain.share) if settings.blend and settings.blend_share is None else settings
+        return _with_blend(settings, gain.share) if settings.blend and settings.blend_least is None else settings
     return msgspec.structs.replace(
         settings, recipe="probe", reasons=(*settings.reasons, f"{told}: no gain, so a head alone")
     )
 
 
 def _with_blend(settings: Settings, share: float) -> Settings:
-    told = f"best {share:.0%} of the way from the head to the last epoch"
+    told = f"best {share:.0%} of the way from the head to the last epoch, so at least that far"
     return msgspec.structs.replace(
-        settings, blend_share=share, left_open=(*settings.left_open, "blend_share"), reasons=(*settings.reasons, told)
+        settings, blend_least=share, left_open=(*settings.left_open, "blend_least"), reasons=(*settings.reasons, told)
     )
 
 

@@ -141,8 +141,8 @@ def _converted(values: dict[str, Any]) -> Settings:
     help="After fine-tuning, try weights between those of the start and those of the end on val.",
 )  # fmt: skip
 @click.option(
-    "--blend-share", type=float, default=None,
-    help="Take the weights so much of the way from the start to the end.  [default: by val, or by parts of train]",
+    "--blend-least", type=float, default=None,
+    help="Take weights that are at least so much of the way from the start to the end.  [default: by parts of train, or none]",
 )  # fmt: skip
 @click.option("--label-smoothing", default=0.05, show_default=True)
 @click.option("--mixup", default=0.0, show_default=True, help="Alpha of mixup; 0 is off.")

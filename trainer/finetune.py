@@ -135,10 +135,10 @@ class Finetuning:
         if not self.start or self.at.epoch == 0 or self.at.start is None:
             return
         end = self.average.module.state_dict()
-        share = self.settings.blend_share
-        self.between_ends = blends_of(self.start, end, self._judge, SHARES if share is None else (share,))
+        least = self.settings.blend_least
+        self.between_ends = blends_of(self.start, end, self._judge, [s for s in SHARES if s >= (least or 0.0)])
         found = best_blend(self.between_ends, self._truth)
-        if not self.at.yields_to(found, self._truth, self.margin, whatever_leads=share is not None):
+        if not self.at.yields_to(found, self._truth, self.margin, whatever_leads=least is not None):
             return
         self.network.load_state_dict(between(self.start, end, found.share))
         self.blend = found

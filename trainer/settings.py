@@ -32,9 +32,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     alphas of their beta distributions, 0 for none. `reasons` say why the recipe is what it is, `left_open` which settings were decided with it. `start` is the run whose weights and splits
     this one goes on from. `teacher` is a run, or a net that gets a head first (`teacher_weights` and `teacher_normalization` as those of the student): its answers,
     softened by `temperature`, make up the share `distill_weight` of the loss.
-    `blend`: after fine-tuning, weights between those of the start and those of the end are tried on val; with `blend_share` those so
-    much of the way are taken instead. `compile` and `tensorboard` change nothing that is learned. `false_alarm` (the share of good parts that may be called bad) and `bank` (how many patches are
-    remembered) are for the recipe one-class.
+    `blend`: after fine-tuning, weights between those of the start and those of the end are tried on val; with `blend_least` only
+    those that are at least so much of the way, and none of the epochs before the last. `compile` and `tensorboard` change nothing that
+    is learned. `false_alarm` (the share of good parts that may be called bad) and `bank` (how many patches are remembered) are for the
+    recipe one-class.
     """
 
     data: str
@@ -60,7 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     margin: Annotated[float, msgspec.Meta(ge=-10, le=10)] | None = None
     average: bool = True
     blend: bool = True
-    blend_share: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    blend_least: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     label_smoothing: _Share = 0.05
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -99,7 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         )
         _require(self.layer_decay is None or 0 < self.layer_decay <= 1,
                  f"--layer-decay {self.layer_decay} must be above 0 and at most 1")  # fmt: skip
-        _require(self.blend or self.blend_share is None, "--no-blend takes the end as it is; leave --blend-share out")
+        _require(self.blend or self.blend_least is None, "--no-blend takes the end as it is; leave --blend-least out")
         _require(self.temperature > 0, f"--temperature {self.temperature} must be above 0")
         for flag, value in (("weights", self.teacher_weights), ("normalization", self.teacher_normalization)):
             _require(self.teacher is not None or value == AUTO, f"--teacher-{flag} says nothing without --teacher")

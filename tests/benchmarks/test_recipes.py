@@ -53,7 +53,7 @@ def test_what_auto_trained_is_not_trained_again_by_hand() -> None:
     assert same_run(by_hand, rows) == Row(by_hand, 91.0, 0.0, "finetune", -1.0)
     assert same_run(msgspec.structs.replace(by_hand, recipe="blocks"), rows) is None
     assert same_run(msgspec.structs.replace(by_hand, seed=1), rows) is None  # it had to beat its probe by more
-    told = [msgspec.structs.replace(rows[0], blend_share=0.75)]
+    told = [msgspec.structs.replace(rows[0], blend_least=0.75)]
     assert same_run(by_hand, told) is None  # by hand, val chooses the blend
 
 

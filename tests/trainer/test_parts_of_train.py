@@ -126,17 +126,17 @@ def test_val_and_test_take_no_part() -> None:
 def test_gain_lets_layers_learn_unless_val_speaks_clearly_against_it_and_none_leaves_the_head() -> None:
     decided = settings(margin=2.0, reasons=("few",))
     learns = shown(decided, Gain(Improvement(0.02, 0.03, 0.3, 0.1), 0.75, "halves"))
-    assert (learns.recipe, learns.margin, learns.blend_share) == ("finetune", -1.0, 0.75)
+    assert (learns.recipe, learns.margin, learns.blend_least) == ("finetune", -1.0, 0.75)
     assert learns.reasons == (
         "few",
         "on halves of train that the nets did not see balanced accuracy +2.0 ± 3.0 points, loss -0.300 ± 0.100: a gain",
-        "best 75% of the way from the head to the last epoch",
+        "best 75% of the way from the head to the last epoch, so at least that far",
     )
     stays = shown(decided, Gain(Improvement(0.02, 0.03, 0.1, 0.1), 0.75, "fifths"))
-    assert learns.left_open == ("blend_share",)
-    for asked in (settings(blend=False), settings(blend_share=0.25)):
+    assert learns.left_open == ("blend_least",)
+    for asked in (settings(blend=False), settings(blend_least=0.25)):
         kept = shown(asked, Gain(GAINED, 0.75, "halves"))
-        assert (kept.blend, kept.blend_share, kept.left_open) == (asked.blend, asked.blend_share, ())
+        assert (kept.blend, kept.blend_least, kept.left_open) == (asked.blend, asked.blend_least, ())
     assert stays.recipe == "probe" and stays.reasons[-1].endswith("no gain, so a head alone")
     assert msgspec.structs.replace(stays, recipe="finetune", reasons=()) == msgspec.structs.replace(decided, reasons=())
 
@@ -157,7 +157,7 @@ def test_auto_does_what_parts_of_train_show_and_gives_the_run_that_naming_it_all
     train(asked, tmp_path / "auto", resume=False, reporter=SilentReporter())
     run = read_run(tmp_path / "auto").settings
     assert run.recipe == by_hand and any(reason.endswith(ends_as) for reason in run.reasons)
-    assert (run.blend_share in SHARES) is told
-    named = msgspec.structs.replace(asked, recipe=by_hand, blend_share=run.blend_share)
+    assert (run.blend_least in SHARES) is told
+    named = msgspec.structs.replace(asked, recipe=by_hand, blend_least=run.blend_least)
     train(named, tmp_path / by_hand, resume=False, reporter=SilentReporter())
     assert (tmp_path / "auto" / BEST).read_bytes() == (tmp_path / by_hand / BEST).read_bytes()
