@@ -47,7 +47,8 @@ def blends_of(
 
 def best_blend(blends: Sequence[Blend], truth: NDArray[np.int64]) -> Blend:
     """The blend with the smallest loss, where that is smaller than half way by more than luck; else the one half way, or where
-    none is so near to the start the nearest. The loss tells nets apart that name the same classes, and so is less a matter of chance than accuracy on a few pictures.
+    none is so near to the start the nearest. The loss tells nets apart that name the same classes, and so is less a matter of chance
+    than accuracy on a few pictures.
     `truth`: N class indices of what is judged."""
     best = min(blends, key=lambda blend: balanced_loss(blend.judgement, truth))
     half = next((blend for blend in blends if blend.share >= HALF), best)
