@@ -1,5 +1,5 @@
-"""Sets that are harder than the public ones, made of them, of the drawn part and of drawn surfaces by rule: few pictures, some classes with far fewer
-than others, grey, small, large. Nothing is tuned to them; they show whether what was found on the public sets holds elsewhere.
+"""Sets that are harder than the public ones, made of them, of the drawn part and of drawn surfaces by rule: few pictures, some
+classes with far fewer than others, grey, small, large. Nothing is tuned to them; they show whether what was found on the public sets holds elsewhere.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ class Derived(msgspec.Struct, frozen=True):
     counts: tuple[int, ...]
     grey: bool = False
     side: int | None = None
+
+    def count(self, number: int) -> int:
+        """Training pictures of a class, by its place among the names."""
+        return self.counts[min(number, len(self.counts) - 1)]
 
 
 DERIVED = {
@@ -73,8 +77,7 @@ def _choose(source: Path, target: Path, how: Derived, seed: int) -> None:
             folder = source / split / label
             paths = sorted(folder / picture.path for picture in pictures_below(folder)[0])
             if split == "train":
-                count = how.counts[min(number, len(how.counts) - 1)]
-                paths = random.Random(f"{seed} {label}").sample(paths, min(count, len(paths)))
+                paths = random.Random(f"{seed} {label}").sample(paths, min(how.count(number), len(paths)))
             for path in paths:
                 _lay(path, target / split / label, how)
 
@@ -83,8 +86,7 @@ def _draw_surfaces(target: Path, how: Derived, seed: int) -> None:
     """Surfaces with and without defects, one after the other from one seed."""
     rng = np.random.default_rng(seed)
     for number, label in enumerate(LABELS):
-        train = how.counts[min(number, len(how.counts) - 1)]
-        for split, count in (("train", train), ("test", SURFACES_PER_CLASS)):
+        for split, count in (("train", how.count(number)), ("test", SURFACES_PER_CLASS)):
             for picture in range(count):
                 write_png(target / split / label / f"{picture:04d}.png", drawn_surface(label, rng))
 

@@ -39,10 +39,10 @@ def between(start: Weights, end: Weights, share: float) -> dict[str, Tensor]:
 
 
 def blends_of(
-    start: Weights, end: Weights, judge: Callable[[Weights], Judgement], shares: Sequence[float] = SHARES
+    start: Weights, end: Weights, judge: Callable[[Weights], Judgement], least: float = 0.0
 ) -> tuple[Blend, ...]:
-    """The nets between two, judged."""
-    return tuple(Blend(share, judge(between(start, end, share))) for share in shares)
+    """The nets between two that are at least so much of the way from the start, judged; the end is always one."""
+    return tuple(Blend(share, judge(between(start, end, share))) for share in SHARES if share >= least)
 
 
 def best_blend(blends: Sequence[Blend], truth: NDArray[np.int64]) -> Blend:
@@ -51,6 +51,6 @@ def best_blend(blends: Sequence[Blend], truth: NDArray[np.int64]) -> Blend:
     than accuracy on a few pictures.
     `truth`: N class indices of what is judged."""
     best = min(blends, key=lambda blend: balanced_loss(blend.judgement, truth))
-    half = next((blend for blend in blends if blend.share >= HALF), best)
+    half = next(blend for blend in blends if blend.share >= HALF)
     found = improvement(half.judgement, best.judgement, truth)
     return best if found.loss > LUCK * found.loss_error else half

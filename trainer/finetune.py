@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from edgetl.errors import TrainingError
 from edgetl.trainer.accumulation import accumulate
 from edgetl.trainer.augment import PRESETS, Part, augment
-from edgetl.trainer.blending import SHARES, Blend, Weights, best_blend, between, blends_of
+from edgetl.trainer.blending import Blend, Weights, best_blend, between, blends_of
 from edgetl.trainer.data import WHOLE, TrainingData
 from edgetl.trainer.distillation import Teacher, distillation_loss
 from edgetl.trainer.folding import Folded
@@ -136,7 +136,7 @@ class Finetuning:
             return
         end = self.average.module.state_dict()
         least = self.settings.blend_least
-        self.between_ends = blends_of(self.start, end, self._judge, [s for s in SHARES if s >= (least or 0.0)])
+        self.between_ends = blends_of(self.start, end, self._judge, least or 0.0)
         found = best_blend(self.between_ends, self._truth)
         if not self.at.yields_to(found, self._truth, self.margin, whatever_leads=least is not None):
             return

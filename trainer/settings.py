@@ -29,9 +29,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     at once). `margin`: by how many standard errors of the difference on val a fine-tuned net must beat its probe, or else the probe
     stays; below 0: how many it may be behind.
     `balance`: what makes classes count the same that have different numbers of pictures. `mixup` and `cutmix` are the
-    alphas of their beta distributions, 0 for none. `reasons` say why the recipe is what it is, `left_open` which settings were decided with it.
-    `start` is the run whose weights and splits this one goes on from. `teacher` is a run, or a net that gets a head first (`teacher_weights` and `teacher_normalization` as those of the student): its answers,
-    softened by `temperature`, make up the share `distill_weight` of the loss.
+    alphas of their beta distributions, 0 for none. `reasons` say why the recipe is what it is, `left_open` which settings were
+    decided with it. `start` is the run whose weights and splits this one goes on from. `teacher` is a run, or a net that gets a head first
+    (`teacher_weights` and `teacher_normalization` as those of the student): its answers, softened by `temperature`, make up the share
+    `distill_weight` of the loss.
     `blend`: after fine-tuning, weights between those of the start and those of the end are tried on val; with `blend_least` only
     those that are at least so much of the way, and none of the epochs before the last. `compile` and `tensorboard` change nothing that
     is learned. `false_alarm` (the share of good parts that may be called bad) and `bank` (how many patches are remembered) are for the

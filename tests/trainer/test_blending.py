@@ -50,5 +50,6 @@ def test_half_way_counts_unless_val_is_sure_of_another(losses: tuple[float, ...]
 
 
 def test_where_no_blend_is_so_near_to_the_start_as_half_way_the_nearest_counts_unless_val_is_sure_of_another() -> None:
-    alike = blends_of(START, END, lambda _: Judgement([0.5] * 6, [True] * 6), (0.75, 1.0))
+    alike = blends_of(START, END, lambda _: Judgement([0.5] * 6, [True] * 6), least=0.75)
+    assert [blend.share for blend in alike] == [0.75, 1.0]
     assert best_blend(alike, np.array([0, 0, 0, 1, 1, 1])).share == 0.75
