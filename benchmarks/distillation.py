@@ -31,7 +31,7 @@ def accuracy_of(run: Path, data: str) -> dict[str, float]:
 def student(out: Path, data: str, teacher: str, flags: list[str], seed: str, share: str) -> dict[str, Any]:
     """One student: a row."""
     run = out / f"seed{seed}-share{share}"
-    if not (run / "curves.png").exists():  # the last thing that training writes
+    if not (run / "report.html").exists():  # the last thing that training writes
         resume = ("--resume",) if (run / "weights/last.safetensors").exists() else ()
         taught = ("--teacher", teacher, "--distill-weight", share)
         run_edgetl("train", "--data", data, *flags, *taught, "--seed", seed, "--out", run, *resume)

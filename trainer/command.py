@@ -11,6 +11,7 @@ import msgspec
 from click.core import ParameterSource
 
 from edgetl.errors import UsageError
+from edgetl.trainer.importing import lasting
 from edgetl.trainer.options import normalization_option, region_of
 from edgetl.trainer.recipe import Recipe
 from edgetl.trainer.settings import Augmentation, Balance, Settings, Statistics
@@ -195,11 +196,12 @@ def train(out: Path, resume: bool, as_json: bool, **options: Any) -> None:
 
     On several GPUs, with the result of one: torchrun --nproc-per-node N -m edgetl train …
     """
-    from edgetl.trainer.oneclass.training import train_one_class
-    from edgetl.trainer.progress import ConsoleReporter, SilentReporter
-    from edgetl.trainer.ranks import joined
-    from edgetl.trainer.run_folder import read_run
-    from edgetl.trainer.training import train as train_classifier
+    with lasting():
+        from edgetl.trainer.oneclass.training import train_one_class
+        from edgetl.trainer.progress import ConsoleReporter, SilentReporter
+        from edgetl.trainer.ranks import joined
+        from edgetl.trainer.run_folder import read_run
+        from edgetl.trainer.training import train as train_classifier
 
     settings = read_run(out).settings if resume else _settings(options)
     train_run = train_one_class if settings.recipe == "one-class" else train_classifier

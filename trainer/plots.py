@@ -15,9 +15,11 @@ from edgetl.runtime.metrics import confusion_matrix
 
 
 def plot_curves(results: Path, out: Path) -> None:
-    """Draws loss and accuracy over the epochs of a results.csv."""
+    """Draws loss and accuracy over the epochs of a results.csv; nothing for a probe, whose only row makes no curve."""
     with results.open() as file:
         rows = list(csv.DictReader(file))
+    if len(rows) < 2:
+        return
     epochs = [int(r["epoch"]) for r in rows]
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)

@@ -13,16 +13,18 @@ from typing import Any
 
 import torch
 
+from edgetl.trainer.importing import lasting
+
 _declared: list[Any] = []
 
 
 def import_timm() -> ModuleType:
     """timm, with torchvision made importable first if it has to be."""
-    _make_torchvision_importable()
-    import timm
-
-    module: ModuleType = timm
-    return module
+    if "timm" not in sys.modules:
+        with lasting():
+            _make_torchvision_importable()
+            import timm  # noqa: F401
+    return sys.modules["timm"]
 
 
 def import_open_clip() -> ModuleType:

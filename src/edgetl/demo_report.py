@@ -31,6 +31,7 @@ def write_report(out: Path, summary: dict[str, Any], commands: list[str], table:
     pictures = "".join(
         f'<figure><img src="{name}" alt="{html.escape(text)}"><figcaption>{html.escape(text)}</figcaption></figure>'
         for name, text in figures
+        if (out / name).is_file()
     )
     page = (
         f"<!doctype html><meta charset=utf-8><title>edgetl demo</title><style>{_STYLE}</style>"
