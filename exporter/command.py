@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgetl.trainer.importing import lasting
+
 if TYPE_CHECKING:
     from edgetl.exporter.targets import Target
     from edgetl.runtime.manifest import Manifest
@@ -87,16 +89,17 @@ def export(
     target: str | None, report: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """Turn a run into a verified int8 bundle (TFLite and ONNX), measured against float before it is written."""
-    from edgetl.errors import ParityError
-    from edgetl.exporter.exporting import export as export_run
-    from edgetl.exporter.ladder.gate import Limits
-    from edgetl.exporter.options import Options
-    from edgetl.exporter.parity.reporting import Choices
-    from edgetl.exporter.parity.writing import report_on
-    from edgetl.exporter.targets import load_target
-    from edgetl.exporter.tflite import parse_converter
-    from edgetl.trainer.progress import ConsoleReporter
-    from edgetl.trainer.run_folder import read_run
+    with lasting():
+        from edgetl.errors import ParityError
+        from edgetl.exporter.exporting import export as export_run
+        from edgetl.exporter.ladder.gate import Limits
+        from edgetl.exporter.options import Options
+        from edgetl.exporter.parity.reporting import Choices
+        from edgetl.exporter.parity.writing import report_on
+        from edgetl.exporter.targets import load_target
+        from edgetl.exporter.tflite import parse_converter
+        from edgetl.trainer.progress import ConsoleReporter
+        from edgetl.trainer.run_folder import read_run
 
     limits = Limits(
         max_drop=max_drop, max_recall_loss=max_recall_loss, max_flips=max_flips, max_gain_error=max_gain_error
