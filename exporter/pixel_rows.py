@@ -41,9 +41,15 @@ def _constants(graph: Any, addition: int) -> Iterator[tuple[Any, int]]:
         if graph.operatorCodes[operator.opcodeIndex].builtinCode != addition:
             continue
         for own, other in (operator.inputs, operator.inputs[::-1]):
-            constant, shape = plan.tensors[own], list(plan.tensors[other].shape)
+            constant, shape = plan.tensors[own], _shape_of(plan.tensors[other])
             values = graph.buffers[constant.buffer].data
             if values is None or len(values) == 0 or len(shape) != 4 or shape[3] >= _FEW or readers.count(int(own)) > 1:
                 continue
-            if int(np.prod(constant.shape)) == constant.shape[-1] == shape[3]:
+            sides = _shape_of(constant)
+            if sides[-1:] == shape[3:] and int(np.prod(sides)) == shape[3]:
                 yield constant, int(shape[2])
+
+
+def _shape_of(tensor: Any) -> list[int]:
+    """Its sizes; none for a single number, of which the file may say no shape at all."""
+    return [] if tensor.shape is None else [int(side) for side in tensor.shape]

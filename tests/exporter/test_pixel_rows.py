@@ -81,3 +81,14 @@ def test_what_has_rows_already_or_is_read_elsewhere_too_stays(shipped: bytes) ->
         *(i for i in plan.operators[0].inputs if i not in plan.inputs),
     ]
     assert with_rows(packed(graph), schema) == packed(graph)
+
+
+@pytest.mark.parametrize("what", ["picture", "constant"])
+def test_single_number_of_no_shape_is_added_as_it_is(shipped: bytes, what: str) -> None:
+    graph = schema.ModelT.InitFromPackedBuf(bytearray(as_converted(shipped)), 0)
+    plan = graph.subgraphs[0]
+    for index in plan.operators[0].inputs:
+        if (index in plan.inputs) == (what == "picture"):
+            plan.tensors[index].shape = None
+    model = packed(graph)
+    assert with_rows(model, schema) == model
