@@ -20,8 +20,9 @@ class Focus:
     """Grad-CAM of one network on the last layer that still has places. Not thread-safe."""
 
     def __init__(self, network: Network) -> None:
-        """`network` is in evaluation mode and on the CPU. `layer` is None for nets without maps, as transformers are."""
-        self._network = network
+        """`network` is in evaluation mode and on the CPU, and its weights stay as they are from now on. `layer` is None for nets
+        without maps, as transformers are."""
+        self._network = network.requires_grad_(False)
         self.layer = _last_map(network)
 
     def on(self, images: Sequence[Image], labels: Sequence[int]) -> list[NDArray[np.float32]] | None:
@@ -37,10 +38,20 @@ class Focus:
     def _batch(self, images: Sequence[Image], labels: Sequence[int]) -> list[NDArray[np.float32]]:
         from captum.attr import LayerGradCam
 
+        assert self.layer is not None
         pixels = pixels_of(torch.from_numpy(np.stack(images)))
         grad_cam: Any = LayerGradCam(self._network, self.layer)
-        found = grad_cam.attribute(pixels, target=list(labels), relu_attributions=True).detach().numpy()
+        begin = self.layer.register_forward_hook(_with_gradient)
+        try:
+            found = grad_cam.attribute(pixels, target=list(labels), relu_attributions=True).detach().numpy()
+        finally:
+            begin.remove()
         return [heat / max(float(heat.max()), 1e-12) for heat in found[:, 0]]
+
+
+def _with_gradient(_: nn.Module, __: object, maps: Tensor) -> Tensor:
+    """The maps as something that has a gradient: what came before needs none, and would hold half a gigabyte of maps for it."""
+    return maps.requires_grad_() * 1  # no leaf, which layers that compute in place would refuse
 
 
 def _last_map(network: Network) -> nn.Module | None:
