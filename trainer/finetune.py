@@ -138,7 +138,7 @@ class Finetuning:
         least = self.settings.blend_least
         self.between_ends = blends_of(self.start, end, self._judge, least or 0.0)
         found = best_blend(self.between_ends, self._truth)
-        if not self.at.yields_to(found, self._truth, self.margin, whatever_leads=least is not None):
+        if not self.at.yields_to(found, self._truth, self.margin, judged_elsewhere=least is not None):
             return
         self.network.load_state_dict(between(self.start, end, found.share))
         self.blend = found

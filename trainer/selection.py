@@ -73,12 +73,20 @@ class Progressing(msgspec.Struct):
             return self.best_epoch > 0 or self.beats_start(row)
         return improvement(self.start, judged, truth).beyond(margin)
 
-    def yields_to(self, blend: Blend, truth: NDArray[np.int64], margin: float, *, whatever_leads: bool = False) -> bool:
-        """Whether a blend counts instead: better than the start beyond the noise, and, unless it counts `whatever_leads`, not
-        worse than the leading epoch, which was the luckiest of many and so has to be better by more than luck."""
-        if self.start is None or not improvement(self.start, blend.judgement, truth).beyond(margin):
+    def yields_to(
+        self, blend: Blend, truth: NDArray[np.int64], margin: float, *, judged_elsewhere: bool = False
+    ) -> bool:
+        """Whether a blend counts instead: better than the start beyond the noise, and not worse than the leading epoch, which was
+        the luckiest of many and so has to be better by more than luck. One that was `judged_elsewhere`, on more pictures than
+        val has, counts beside any epoch, unless val knows more of the start: that the loss rose by more than luck."""
+        if self.start is None:
             return False
-        if self.leading is None or whatever_leads:
+        found = improvement(self.start, blend.judgement, truth)
+        if not found.beyond(margin):
+            return False
+        if judged_elsewhere:
+            return not found.clearly_worse
+        if self.leading is None:
             return True
         better = improvement(blend.judgement, self.leading, truth)
         return better.loss <= LUCK * better.loss_error

@@ -40,6 +40,20 @@ def test_margin_below_nothing_forgives_what_may_be_chance_and_no_more(hits: int,
     assert begun().yields_to(Blend(0.5, judged(hits)), TRUTH, margin) is counts
 
 
+@pytest.mark.parametrize(("loss", "counts"), [(0.5, True), (3.0, False)])
+def test_blend_that_was_judged_elsewhere_counts_beside_a_lucky_epoch_unless_val_is_sure_against_it(
+    loss: float, counts: bool
+) -> None:
+    """Seventeen of the start's eighteen is what chance may do, and so is a loss of little more; not one of many times more."""
+    at, wrong = begun(), judged(17)
+    at.takes_lead(row(3, 20), judged(20), TRUTH, -1.0)
+    blend = Blend(
+        0.5, Judgement([one if hit else loss for one, hit in zip(wrong.losses, wrong.hits, strict=True)], wrong.hits)
+    )
+    assert not at.yields_to(blend, TRUTH, -1.0)
+    assert at.yields_to(blend, TRUTH, -1.0, judged_elsewhere=True) is counts
+
+
 def test_start_from_nothing_never_counts_beside_what_was_learned() -> None:
     """A head that says nothing is right on half of two classes; a net that was trained is what somebody asked for."""
     at = Progressing(rows=[row(0, 18)])
