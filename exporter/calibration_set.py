@@ -114,7 +114,8 @@ def _not_judging(frames: list[Frame], run: Run, data: Path) -> list[Frame]:
     return [frame for frame, group in zip(frames, groups[len(judging) :], strict=True) if group not in taken]
 
 
-def _frames(folder: Path, labels: tuple[str, ...], how: Preprocessing) -> list[Frame]:
+def check_frames(folder: Path, labels: tuple[str, ...]) -> tuple[list[Path], set[str]]:
+    """The pictures of a folder, and the classes that it divides them into. Raises UsageError, DatasetError."""
     if not folder.is_dir():
         raise UsageError(f"--calibration {folder}: no such folder")
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
@@ -126,6 +127,11 @@ def _frames(folder: Path, labels: tuple[str, ...], how: Preprocessing) -> list[F
             f"--calibration {folder}: folder {', '.join(strangers)} is no class of the run, which has "
             f"{', '.join(labels)}; if the frames are of this part, put them into one folder without sub-folders"
         )
+    return paths, classes
+
+
+def _frames(folder: Path, labels: tuple[str, ...], how: Preprocessing) -> list[Frame]:
+    paths, classes = check_frames(folder, labels)
     frames = (_frame(p, p.relative_to(folder).parts[0] if classes else "", how) for p in paths)
     return [frame for frame in frames if frame is not None]
 

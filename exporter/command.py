@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgetl.exits import stopped_like_ctrl_c
 from edgetl.trainer.importing import lasting
 
 if TYPE_CHECKING:
@@ -107,12 +108,12 @@ def export(
     wanted = None if target is None else load_target(target)
     program = None if converter is None else parse_converter(converter)
     chosen = Options(limits=limits, target=wanted, converter=program, **options)
-    with ConsoleReporter() as reporter:
+    with stopped_like_ctrl_c(), ConsoleReporter() as reporter:
         found = read_run(run)
         manifest = export_run(found, chosen, reporter)
         failures: tuple[str, ...] = ()
         if report is not None:
-            choices = Choices(data=chosen.data or Path(found.settings.data), max_flips=max(0.0, max_flips))
+            choices = Choices(data=chosen.data or Path(found.settings.data), max_flips=max_flips)
             failures = report_on(found, chosen.out, choices, report, reporter).failures
     click.echo(_as_json(manifest, chosen.out) if as_json else _table(manifest, chosen.out, wanted))
     if failures:

@@ -10,6 +10,7 @@ import msgspec
 
 from edgetl.errors import ExportError, GateError
 from edgetl.exporter.bundle_writer import write_bundle
+from edgetl.exporter.calibration_set import check_frames
 from edgetl.exporter.card import write_card
 from edgetl.exporter.contents import describing_files, manifest_of
 from edgetl.exporter.ladder.climb import Attempt, Climb, Tried, climb, refusal, short_of_int8
@@ -36,6 +37,8 @@ def export(run: Run, options: Options, reporter: Reporter) -> Manifest:
     data = options.data or Path(run.settings.data)
     rungs = rungs_of(options.rung, one_class=run.record.detector is not None)
     check_out(options.out)
+    if options.calibration is not None:
+        check_frames(options.calibration, run.record.rule.labels)
     _check_pictures(run, data)
     run.record.rule = msgspec.structs.replace(run.record.rule, min_score=options.min_score)
     with work_folder(options.keep) as folder:

@@ -27,8 +27,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
-            if math.isnan(getattr(self, name)):  # nothing is larger than NaN, so the gate would never shut
-                raise UsageError(f"--{name.replace('_', '-')} nan: not a number")
+            value, flag = getattr(self, name), f"--{name.replace('_', '-')}"
+            if math.isnan(value):  # nothing is larger than NaN, so the gate would never shut
+                raise UsageError(f"{flag} nan: not a number")
+            if value < 0 and name != "max_drop":  # to lose less than nothing is to gain, which may be asked of all classes together
+                raise UsageError(f"{flag} {value:g}: less than nothing")
 
 
 class Loss(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ def margin_chart(margins: tuple[tuple[float, float, bool], ...]) -> str:
         f'height="{_HEIGHT - _BOTTOM - scale.y(0):.1f}"/>',
         *_axes(scale, most),
         *(_dot(scale, *margin) for margin in sorted(margins, key=lambda m: m[2])),
+        f'<text class="flip" x="{_WIDTH - 12}" y="{_HEIGHT - _BOTTOM - 5}">label changed</text>',
         "</svg>",
     ]
     return "".join(parts)
@@ -56,7 +57,6 @@ def _axes(scale: _Scale, most: float) -> Iterator[str]:
         yield f'<text class="y" x="{_LEFT - 6}" y="{scale.y(tick) + 4:.1f}">{tick:g}</text>'
     yield f'<text class="y" x="{_LEFT - 6}" y="{scale.y(0) + 4:.1f}">0</text>'
     yield f'<text class="x" x="{(right + _LEFT) / 2:.0f}" y="{_HEIGHT - 4}">lead in the trained network (logits)</text>'
-    yield f'<text class="flip" x="{right - 4}" y="{bottom - 5}">label changed</text>'
 
 
 def _spaced(ticks: list[float]) -> list[float]:

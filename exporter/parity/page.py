@@ -84,9 +84,10 @@ def _merged_fits(report: Report) -> list[tuple[str, str]]:
     """Targets with the same outcome share a line: their titles, and what becomes of the operators there."""
     merged: dict[str, list[str]] = {}
     for found in report.fits:
-        words = found.words().partition(": ")[2]
-        refusal = found.refusal()
-        told = f"{words}. Not as it is: {refusal}" if refusal else words
+        refusal, others = found.refusal(), len(found.broken) - 1
+        told = found.words().partition(": ")[2]
+        if refusal:
+            told = f"not as it is: {refusal}" + (f" (and {others} more that it does not take)" if others > 0 else "")
         merged.setdefault(f"{short_name(found.model)}: {told}", []).append(found.title)
     return [(", ".join(titles), told) for told, titles in merged.items()]
 

@@ -80,9 +80,17 @@ def make_report(run: Run, bundle: Bundle, choices: Choices, reporter: Reporter) 
 
 
 def _check_lineage(run: Run, manifest: Manifest) -> None:
-    if run.record.rule.labels != manifest.rule.labels or run.record.preprocessing != manifest.preprocessing:
+    """Refuses another run, and the same folder after it was trained anew. Raises ExportError."""
+    record, came_from = run.record, manifest.lineage
+    differing = {
+        "labels": record.rule.labels != manifest.rule.labels,
+        "preprocessing": record.preprocessing != manifest.preprocessing,
+        "model": run.settings.model != came_from.backbone,
+        "time of training": record.created != came_from.trained,
+    }
+    if found := [name for name, differs in differing.items() if differs]:
         raise ExportError(
-            f"{run.folder}: not the run that this bundle came from (its labels or preprocessing differ); name that one"
+            f"{run.folder}: not the run that this bundle came from (another {', another '.join(found)}); name that one"
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -44,6 +46,16 @@ def ended(program: Callable[[], Any]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+
+
+@contextlib.contextmanager
+def stopped_like_ctrl_c() -> Iterator[None]:
+    """SIGTERM, as of systemd, `timeout` or a CI job, ends the work within as Ctrl-C does, and so leaves nothing behind."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _missing_part(error: ModuleNotFoundError) -> MissingPartError | None:

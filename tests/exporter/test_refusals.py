@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -113,6 +118,8 @@ def test_log_that_cannot_lie_in_the_run_stays_in_the_work_folder(
         ("--min-score", "nan"),
         ("--max-flips", "nan"),
         ("--max-recall-loss", "x"),
+        ("--max-recall-loss", "-3"),
+        ("--max-flips", "-1"),
         ("--budget", "nan"),
         ("--budget", "-1"),
         ("--rung", "int7"),
@@ -123,6 +130,25 @@ def test_option_that_cannot_be_meant(small_run: Path, tmp_path: Path, words: tup
     answer = call("export", small_run, "--out", tmp_path / "a.edgetl", *words)
     assert answer.code == 2, answer
     assert words[0] in answer.err
+
+
+def test_folder_that_cannot_calibrate_is_met_before_any_work(small_run: Path, tmp_path: Path) -> None:
+    answer = call("export", small_run, "--out", tmp_path / "a.edgetl", "--calibration", tmp_path / "none")
+    refused(answer, 2, "E_USAGE", "no such folder")
+    assert answer.err.count("\n") == 1
+
+
+def test_sigterm_leaves_no_work_folder(small_run: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "edgetl", "export", str(small_run), "--out", str(tmp_path / "a.edgetl")]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)})
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not list(tmp_path.glob("edgetl-export-*/*")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert not list(tmp_path.glob("edgetl-export-*")) and not (tmp_path / "a.edgetl").exists()
 
 
 def test_pictures_elsewhere_are_found_with_data(moved: tuple[Path, Path], tmp_path: Path) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -14,6 +11,7 @@ import click
 import msgspec
 
 from edgetl.errors import UsageError
+from edgetl.exits import stopped_like_ctrl_c
 from edgetl.runtime.spare import cores
 from edgetl.trainer.pretraining.plan import SETTINGS, Plan, Setting
 
@@ -72,7 +70,7 @@ def _trained(plan: Plan, out: Path, resume: bool, device: str) -> Progressing | 
     from edgetl.trainer.ranks import joined
 
     with (
-        _stopped_like_ctrl_c(),
+        stopped_like_ctrl_c(),  # with the state written, and the drawn pictures, some GB, taken away
         joined(device) as rank,
         tempfile.TemporaryDirectory(prefix="edgetl-pictures-") as folder,
         ConsoleReporter() as console,
@@ -86,16 +84,6 @@ def _trained(plan: Plan, out: Path, resume: bool, device: str) -> Progressing | 
             state.resume(out)
         state.run(out, reporter)
         return state.at if rank.first else None
-
-
-@contextlib.contextmanager
-def _stopped_like_ctrl_c() -> Iterator[None]:
-    """SIGTERM ends the work as Ctrl-C does: with the state written, and the drawn pictures, some GB, taken away."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _plan(base: Plan, given: dict[str, Any]) -> Plan:

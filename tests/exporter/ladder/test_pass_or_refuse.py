@@ -99,11 +99,17 @@ def test_the_more_pictures_the_less_is_left_to_chance() -> None:
 
 
 @pytest.mark.parametrize("name", ["max_drop", "max_recall_loss", "max_flips"])
-def test_limit_of_zero_allows_nothing_and_below_zero_refuses_all(name: str) -> None:
+def test_limit_of_zero_allows_nothing(name: str) -> None:
     wide = {"max_drop": 100.0, "max_recall_loss": 100.0, "max_flips": 100.0}
     assert outcome((10, 10), (10, 10), Limits(**(wide | {name: 0.0})), n=10).passed
     assert not outcome((10, 10), (9, 10), Limits(**(wide | {name: 0.0})), n=10).passed
-    assert not outcome((10, 10), (10, 10), Limits(**(wide | {name: -1.0})), n=10).passed
+
+
+def test_below_zero_all_classes_together_have_to_gain_and_nothing_else_can_be_asked() -> None:
+    assert not outcome((10, 10), (10, 10), Limits(max_drop=-1.0), n=10).passed
+    for name in ("max_recall_loss", "max_flips", "max_gain_error"):
+        with pytest.raises(UsageError, match="less than nothing"):
+            Limits(**{name: -1.0})
 
 
 def test_classes_weigh_the_same_whatever_their_size() -> None:

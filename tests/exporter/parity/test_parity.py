@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -263,6 +264,16 @@ def test_another_run_is_refused(small_run: Path, tmp_path: Path) -> None:
     other = tiny.write(tmp_path / "plain.edgetl")
     answer = call("parity", small_run, other, "--out", tmp_path)
     refused(answer, 1, "E_EXPORT", "not the run that this bundle came from")
+
+
+def test_run_that_was_trained_anew_is_refused(small_run: Path, small_bundle: Path, tmp_path: Path) -> None:
+    """Same folder, same classes, same pictures, other weights: every comparison with these would be of two nets."""
+    again = tmp_path / "run"
+    shutil.copytree(small_run, again)
+    record = json.loads((again / "metrics.json").read_text())
+    (again / "metrics.json").write_text(json.dumps(record | {"created": "2026-01-01T00:00:00Z"}))
+    answer = call("parity", again, small_bundle, "--out", tmp_path)
+    refused(answer, 1, "E_EXPORT", "not the run that this bundle came from (another time of training)")
 
 
 @pytest.mark.parametrize(
