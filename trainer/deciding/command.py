@@ -59,5 +59,7 @@ def decide(
                 for what, r in (("escapes", split.escapes), ("false alarms", split.false_alarms), ("unknown", split.unknown))
             ))  # fmt: skip
     if found.bad_parts_needed is not None and found.bad_parts < found.bad_parts_needed:
+        known = found.test.escapes.count if found.test else 0
+        without = f"without one escape beside the {known} of test" if known else "without one escape"
         click.echo(f"to claim at most {max_escape:.2%} with 95 % confidence, {found.bad_parts_needed} bad parts must be judged "
-                   f"without one escape; test has {found.bad_parts}: {found.bad_parts_needed - found.bad_parts} more")  # fmt: skip
+                   f"{without}; test has {found.bad_parts}: {found.bad_parts_needed - found.bad_parts} more")  # fmt: skip

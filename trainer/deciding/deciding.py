@@ -35,8 +35,8 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Deciding(msgspec.Struct, frozen=True, kw_only=True):
-    """decision.json: the limits and what they come to. `bad_parts_needed` without an escape would show `max_escape` at 95 %;
-    `bad_parts` is how many test has."""
+    """decision.json: the limits and what they come to. `bad_parts_needed` in all, without an escape beside those that test has,
+    would show `max_escape` at 95 %; `bad_parts` is how many test has."""
 
     wanted: Wanted
     temperature: float
@@ -72,7 +72,9 @@ def decide_run(folder: Path, wanted: Wanted, data: Path | None, reporter: Report
         calibration_error_before=round(calibration_error(logits, truth, 1.0), 4),
         calibration_error_after=round(calibration_error(logits, truth, temperature), 4),
         val=achieved(chances, bad, limits), test=tested, bad_parts=bad_parts,
-        bad_parts_needed=bad_parts_needed(wanted.max_escape) if wanted.max_escape else None,
+        bad_parts_needed=bad_parts_needed(wanted.max_escape, tested.escapes.count if tested else 0)
+        if wanted.max_escape
+        else None,
     )  # fmt: skip
     run.record.rule = decided
     run_folder.write_decision(folder, msgspec.json.encode(found))

@@ -100,6 +100,15 @@ def _tail(count: int, of: int, p: float) -> float:
     return math.fsum(map(math.exp, logs))
 
 
-def bad_parts_needed(max_escape: float) -> int:
-    """How many bad parts must be judged without one escape before the claim `max_escape` can be made (95 %)."""
-    return math.ceil(math.log(1 - CONFIDENCE) / math.log1p(-max_escape))
+def bad_parts_needed(max_escape: float, escapes: int = 0) -> int:
+    """How many bad parts must be judged in all, with no more than these escapes, before the claim `max_escape` can be made (95 %)."""
+    least = math.ceil(math.log(1 - CONFIDENCE) / math.log1p(-max_escape))
+    if escapes == 0:
+        return least
+    most = least
+    while upper_limit(escapes, most) > max_escape:
+        least, most = most, 2 * most
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (middle, most) if upper_limit(escapes, middle) > max_escape else (least, middle)
+    return most

@@ -61,6 +61,9 @@ def test_no_parts_prove_nothing_and_enough_parts_prove_the_claim() -> None:
     for claim in (0.1, 0.01, 0.001):
         needed = bad_parts_needed(claim)
         assert upper_limit(0, needed) <= claim < upper_limit(0, needed - 1)
+        for escapes in (1, 4):
+            more = bad_parts_needed(claim, escapes)
+            assert upper_limit(escapes, more) <= claim < upper_limit(escapes, more - 1)
 
 
 RULE = DecisionRule(("dent", "good", "fine", "scratch"), ("good", "fine"), limits=Limits(0.1, 0.6))
