@@ -166,7 +166,9 @@ def read_run(folder: Path) -> Run:
         record = msgspec.json.decode((folder / "metrics.json").read_bytes(), type=RunRecord)
         splits = msgspec.json.decode((folder / "splits.json").read_bytes(), type=list[SplitRecord])
     except FileNotFoundError as error:
-        raise RunError(f"{error.filename}: missing; the run did not get so far: train with --resume") from error
+        raise RunError(
+            f"{error.filename}: missing; this run was stopped before its first epoch: remove {folder}, or choose another --out"
+        ) from error
     except (msgspec.MsgspecError, yaml.YAMLError, OSError) as error:
         raise RunError(f"{folder}: damaged or of another version ({error})") from error
     if record.format != RUN_FORMAT:

@@ -95,7 +95,8 @@ def claim(out: Path, resume: bool) -> None:
     if resume and not (out / run_folder.LAST).exists():
         raise UsageError(f"{out}: nothing to resume (no {run_folder.LAST}); train without --resume")
     if not resume and any(out.iterdir()):
-        raise UsageError(f"{out}: not empty; choose another --out, or go on with --resume")
+        further = ", or go on with --resume" if (out / run_folder.LAST).exists() else ""
+        raise UsageError(f"{out}: not empty; choose another --out{further}")
 
 
 def _say_data(prepared: Prepared, record: RunRecord, device: torch.device, reporter: Reporter) -> None:

@@ -12,6 +12,7 @@ from edgetl.benchmarks.model_comparison.ranking import finalists, gain_of_transf
 from edgetl.benchmarks.model_comparison.study import Study, Tell
 from edgetl.benchmarks.model_comparison.working import Workshop
 from edgetl.errors import UsageError, storage
+from edgetl.runtime.dataset import list_pictures
 from edgetl.runtime.files import write_file
 
 PLAN, RESULT, PLOT = "plan.json", "comparison.json", "comparison.png"
@@ -29,12 +30,16 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(plan: Plan, folder: Path, jobs: int, gpus: list[str], tell: Tell) -> Comparison:
-    """Does what is not done yet, and writes comparison.json and .png. Raises UsageError where the folder is of another plan."""
+    """Does what is not done yet, and writes comparison.json and .png. Raises UsageError where the folder is of another plan, DatasetError
+    where there are no pictures."""
+    list_pictures(Path(plan.data))
     claim(folder, plan)
     workshop = Workshop(plan, folder, jobs, gpus)
     study = Study(folder, workshop.train, jobs, plan.seed, tell)
     trained, failed = _train(plan, study)
     shown = to_export(trained)
+    for other in (found for found in trained if found not in shown):
+        tell(f"{other.candidate.name}: {other.val:.1%} on val, no more than this model has otherwise; not exported")
     if shown:
         tell(f"exporting and timing {len(shown)} of them, one after the other")
     exported = [workshop.export(found) for found in shown]

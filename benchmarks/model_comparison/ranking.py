@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from edgetl.benchmarks.comparing import REPEATABLE
 from edgetl.benchmarks.model_comparison.candidate import Candidate, Row, Trained
 
 
@@ -29,19 +30,18 @@ def ranked(rows: Iterable[Row]) -> list[Row]:
 
 
 def pareto(rows: Iterable[Row]) -> set[Candidate]:
-    """Those than which no other is at least as good in accuracy on val, latency and size, and better in one of them."""
+    """Those than which no other is at least as good in accuracy on val, latency and size, and better in one of them. Latencies that
+    are no further apart than two runs of one program may be count as equal."""
     complete = [row for row in rows if row.complete]
     return {row.candidate for row in complete if not any(_beats(other, row) for other in complete)}
 
 
 def _beats(other: Row, row: Row) -> bool:
-    theirs, ours = (_figures(r) for r in (other, row))
-    return all(a <= b for a, b in zip(theirs, ours, strict=True)) and theirs != ours
-
-
-def _figures(row: Row) -> tuple[float, float, float]:
-    """Less is better in each."""
-    return (-(row.val or 0.0), row.latency_ms or 0.0, float(row.bytes or 0))
+    theirs, ours = other.latency_ms or 0.0, row.latency_ms or 0.0
+    good, better = (other.val or 0.0) - (row.val or 0.0), (row.bytes or 0) - (other.bytes or 0)
+    if good < 0 or better < 0 or theirs > ours * (1 + REPEATABLE):
+        return False
+    return good > 0 or better > 0 or theirs * (1 + REPEATABLE) < ours
 
 
 def gain_of_transfer(rows: Iterable[Row]) -> float | None:

@@ -54,6 +54,18 @@ def test_what_another_beats_in_everything_is_not_among_the_best() -> None:
     assert [r.candidate.model for r in ranked(rows)] == ["a", "c", "b", "d", "e"]
 
 
+def test_latency_that_two_runs_of_one_program_may_differ_by_puts_nothing_among_the_best() -> None:
+    better, luckier, quicker = row("a", 0.9, 1.00, 1), row("a", 0.5, 0.98, 1, "scratch"), row("b", 0.5, 0.90, 1)
+    assert pareto([better, luckier]) == {better.candidate}
+    assert pareto([better, quicker]) == {better.candidate, quicker.candidate}
+
+
+def test_folder_without_pictures_is_one_line_and_claims_nothing(tmp_path: Path) -> None:
+    answer = call("compare", "--data", tmp_path / "none", "--models", "mobilenet_v2_050", "--out", tmp_path / "out")
+    refused(answer, 2, "E_DATASET", "no such folder")
+    assert not (tmp_path / "out").exists()
+
+
 def test_twins_are_both_among_the_best() -> None:
     assert len(pareto([row("a", 0.9, 1, 1), row("b", 0.9, 1, 1)])) == 2
 

@@ -98,6 +98,7 @@ def test_page_of_a_run_stands_alone_and_tells_its_figures(small_run: Path, small
     assert answer.code == 0, answer.err
     assert json.loads(answer.out) == {"report": str(small_run / "report.html")}
     again = (small_run / "report.html").read_text()
+    assert "flatters" not in again and "had no part in the run" in again
     tests = [s for s in run.splits if s.split == "test"]
     assert f"on {len(tests)} pictures" in again and "On test" in again
     shown = set(re.findall(r'<br><span class="quiet">([^<]+)</span>', again))

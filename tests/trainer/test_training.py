@@ -284,7 +284,8 @@ def test_out_that_is_not_empty_is_refused_and_left_alone(
     (tmp_path / "notes.txt").write_text("mine")
     before = {name: (out / name).read_bytes() for name in files_below(out)}
     answer = call("train", "--data", few_pictures, "--model", "mobilenet_v2_050", "--weights", "none", "--out", out)
-    refused(answer, 2, "E_USAGE", "not empty", "--resume")
+    refused(answer, 2, "E_USAGE", "not empty", "choose another --out")
+    assert ("--resume" in answer.last) is (what == "run")
     assert {name: (out / name).read_bytes() for name in files_below(out)} == before
 
 
@@ -309,6 +310,18 @@ def test_resume_of_nothing_is_refused(few_pictures: Path, tmp_path: Path) -> Non
     refused(call(*words, tmp_path / "run"), 2, "E_USAGE", "not a run folder")
     trained(tiny(few_pictures, recipe="probe"), tmp_path / "probe")
     refused(call(*words, tmp_path / "probe"), 2, "E_USAGE", "nothing to resume")
+
+
+def test_run_that_was_stopped_before_its_first_epoch_is_not_sent_in_a_circle(
+    few_pictures: Path, tmp_path: Path
+) -> None:
+    trained(tiny(few_pictures, recipe="probe"), tmp_path)
+    (tmp_path / "metrics.json").unlink()
+    words = ("train", "--data", few_pictures, "--model", "mobilenet_v2_050", "--weights", "none", "--out", tmp_path)
+    refused(call(*words, "--resume"), 1, "E_RUN", "before its first epoch", f"remove {tmp_path}")
+    answer = call(*words)
+    refused(answer, 2, "E_USAGE", "choose another --out")
+    assert "--resume" not in answer.last
 
 
 @pytest.mark.parametrize("damage", ["cut", "another net", "no state"])

@@ -25,6 +25,12 @@ def test_scratches_are_found_though_none_was_ever_shown(good_run: Path, good_par
     assert found["verdicts"]["anomaly"]["OK"] <= 3
 
 
+def test_pictures_of_other_classes_are_named_where_none_is_good(good_run: Path, few_pictures: Path) -> None:
+    answer = call("evaluate", good_run, "--data", few_pictures, "--split", "all")
+    assert answer.code == 0
+    assert "warning: no picture of class good; all are taken as bad parts (" in answer.err
+
+
 def test_the_false_alarms_on_fresh_good_parts_are_about_as_many_as_was_said(good_run: Path, good_parts: Path) -> None:
     """1 % of 60 fresh parts; four or more would come up in one of four hundred such trials."""
     found = json.loads(call("evaluate", good_run, "--data", good_parts, "--json").out)
