@@ -66,13 +66,11 @@ def learning_curves(
     """
     recalls = np.stack([_repeat(features, truth, groups, len(labels), seed + r) for r in range(REPEATS)])
     counts = np.bincount(truth, minlength=len(labels))
-    curves = [
-        _curve(
-            "balanced accuracy", np.array(SHARES) * float(len(truth)), np.nanmean(recalls, axis=2), len(truth), reach
-        )
-    ]
+    # The mean of recalls is as sure as so many pictures, judged without regard to classes.
+    alike = len(labels) ** 2 / float((1 / np.maximum(counts, 1)).sum())
+    curves = [_curve("balanced accuracy", len(truth), np.nanmean(recalls, axis=2), alike, reach)]
     for i, label in enumerate(labels):
-        curves.append(_curve(label, np.array(SHARES) * float(counts[i]), recalls[:, :, i], int(counts[i]), reach))
+        curves.append(_curve(label, int(counts[i]), recalls[:, :, i], float(counts[i]), reach))
     return curves
 
 
@@ -101,33 +99,34 @@ def _first(order: NDArray[np.int64], truth: NDArray[np.int64], label: int, share
     return found
 
 
-def _curve(
-    name: str, pictures: NDArray[np.float64], accuracy: NDArray[np.float64], available: int, reach: float
-) -> Curve:
-    """`accuracy`: repeats × shares."""
+def _curve(name: str, available: int, accuracy: NDArray[np.float64], judged: float, reach: float) -> Curve:
+    """`accuracy`: repeats × shares of the `available` pictures."""
+    pictures = np.array(SHARES) * float(available)
     measured = tuple(
         Point(float(n), float(np.nanmean(column)), float(np.nanmin(column)), float(np.nanmax(column)))
         for n, column in zip(pictures, accuracy.T, strict=True)
     )
-    ahead = extrapolated(pictures, accuracy, [a * available for a in AHEAD])
-    return Curve(name, measured, ahead, needed_for(pictures, accuracy, available, reach))
+    ahead = extrapolated(pictures, accuracy, [a * available for a in AHEAD], judged)
+    return Curve(name, measured, ahead, needed_for(pictures, accuracy, available, reach, judged))
 
 
-def extrapolated(pictures: NDArray[np.float64], accuracy: NDArray[np.float64], ahead: list[float]) -> tuple[Point, ...]:
+def extrapolated(
+    pictures: NDArray[np.float64], accuracy: NDArray[np.float64], ahead: list[float], judged: float = math.inf
+) -> tuple[Point, ...]:
     """Power laws fitted to resampled repeats (`accuracy`: repeats × numbers of pictures): median, 10 and 90 % of what
-    they say at the numbers of pictures `ahead`.
-
-    The band says how much the measured points allow, not what other pictures than these would bring.
-    """
-    fitted = _drawn_laws(pictures, accuracy, ahead)
+    they say at the numbers of pictures `ahead`. `judged`: how many pictures the accuracies were measured on, which leaves room on
+    both sides: sixty of sixty are not all there will ever be."""
+    fitted = _drawn_laws(pictures, accuracy, ahead, judged)
     low, middle, high = np.quantile(fitted, [0.1, 0.5, 0.9], axis=0)
     return tuple(Point(*(float(v) for v in point)) for point in zip(ahead, middle, low, high, strict=True))
 
 
-def needed_for(pictures: NDArray[np.float64], accuracy: NDArray[np.float64], available: int, reach: float) -> Needed:
+def needed_for(
+    pictures: NDArray[np.float64], accuracy: NDArray[np.float64], available: int, reach: float, judged: float = math.inf
+) -> Needed:
     """From the same power laws: the number of pictures at which each first reaches an accuracy."""
     ahead = available * np.geomspace(float(pictures[0]) / available, FURTHEST, _STEPS)
-    there = _drawn_laws(pictures, accuracy, ahead.tolist()) >= reach
+    there = _drawn_laws(pictures, accuracy, ahead.tolist(), judged) >= reach
     first = np.where(there.any(axis=1), ahead[there.argmax(axis=1)], np.inf)
     low, middle, high = (
         math.ceil(n) if math.isfinite(n) else None for n in np.quantile(first, [0.1, 0.5, 0.9], method="higher")
@@ -136,11 +135,22 @@ def needed_for(pictures: NDArray[np.float64], accuracy: NDArray[np.float64], ava
 
 
 def _drawn_laws(
-    pictures: NDArray[np.float64], accuracy: NDArray[np.float64], ahead: list[float]
+    pictures: NDArray[np.float64], accuracy: NDArray[np.float64], ahead: list[float], judged: float
 ) -> NDArray[np.float64]:
     """Values at the numbers of pictures `ahead` (draws × numbers) of power laws fitted to resampled repeats."""
-    drawn = np.random.default_rng(0).integers(0, len(accuracy), (DRAWS, len(accuracy)))
-    return _power_laws(pictures, np.nanmean(accuracy[drawn], axis=1), np.array(ahead, np.float64))
+    random = np.random.default_rng(0)
+    drawn = np.nanmean(accuracy[random.integers(0, len(accuracy), (DRAWS, len(accuracy)))], axis=1)
+    # One shift for a whole curve, since the same pictures judge all of its points.
+    shifted = _shifted(drawn, random.normal(size=(DRAWS, 1)), judged)
+    return _power_laws(pictures, shifted, np.array(ahead, np.float64))
+
+
+def _shifted(rates: NDArray[np.float64], errors: NDArray[np.float64], judged: float) -> NDArray[np.float64]:
+    """Rates that lie so many standard errors from those measured on `judged` pictures (E. Wilson, 1927)."""
+    room = errors**2 / judged
+    spread = errors * np.sqrt(rates * (1 - rates) / judged + room / (4 * judged))
+    moved: NDArray[np.float64] = (rates + room / 2 + spread) / (1 + room)
+    return moved
 
 
 def _power_laws(

@@ -70,3 +70,13 @@ def test_what_is_reached_needs_no_more_than_there_are_and_what_never_will_be_is_
     assert needed_for(N, law(0.9, 1.0, 0.9), int(N[-1]), 0.99).pictures is None
     far = needed_for(N, law(1.0, 1.0, 0.2), 500, 0.9)  # the law gets there, but further than it can be believed
     assert far.pictures is None or far.pictures <= FURTHEST * 500
+
+
+@pytest.mark.parametrize(("count", "least", "most"), [(60, 0.95, 0.99), (12, 0.75, 0.95)])
+def test_all_right_of_a_few_is_not_all_right_for_sure(count: int, least: float, most: float) -> None:
+    """The lower end of a one-sided 90 % interval of 60 of 60 is 96 to 97 %, of 12 of 12 it is 82 to 88 %."""
+    (now,) = extrapolated(N, np.ones((5, 4)), [500.0], judged=count)
+    assert now.mean == pytest.approx(1.0, abs=0.01) and now.high == pytest.approx(1.0, abs=1e-6)
+    assert least < now.low < most
+    needed = needed_for(N, np.ones((5, 4)), 500, 0.95, judged=count)
+    assert needed.low == 50 and (needed.high is None) == (count == 12)
