@@ -55,17 +55,24 @@ def advice(curves: list[Curve]) -> str:
 
 def needs(curves: list[Curve], pictures: dict[str, int]) -> list[str]:
     """A line a class: how many pictures of it the asked recall takes, by its own curve, and how many there are."""
-    return [f"{curve.name} has {pictures[curve.name]} pictures; {need(curve.needed)}" for curve in curves[1:]]
+    return [
+        f"{curve.name} has {pictures[curve.name]} pictures; {need(curve.needed, curve.measured[0].pictures)}"
+        for curve in curves[1:]
+    ]
 
 
-def need(needed: Needed) -> str:
-    """How many pictures of a class it takes, in words."""
+def need(needed: Needed, fewest: float) -> str:
+    """How many pictures of a class it takes, in words. `fewest`: with how many it was tried; of less nothing is known."""
     wanted = f"{100 * needed.reach:.4g} % recall"
     if needed.low is None:
         return f"{wanted} is out of reach of more pictures like these; other light, another view or a finer net may reach it"
     if needed.pictures is None:
         return f"{wanted} takes {needed.low} or more; these pictures cannot say how many"
     upper = str(needed.high) if needed.high is not None else "more than can be said"
+    if needed.pictures <= math.ceil(fewest):
+        return f"{wanted} takes {needed.pictures} or fewer" + (
+            f" (to {upper})" if needed.high != needed.pictures else ""
+        )
     return f"{wanted} takes about {needed.pictures} ({needed.low} to {upper})"
 
 

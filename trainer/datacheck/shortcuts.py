@@ -15,6 +15,9 @@ from edgetl.trainer.datacheck.finding import Finding
 # Balanced accuracy in points above chance, at the lower end of its interval, from which a set of facts is named.
 TELLING = {"file": 0.15, "light": 0.35}
 FILE_FACTS = ("width", "height")
+_WORDS = {"file": "size and camera", "light": "light, colour and sharpness of the whole picture"}
+_SAME = "take pictures of every class with the same camera, light and settings, mixed over the day"
+_ADVICE = {"file": _SAME, "light": f"{_SAME}; where the part itself makes the difference, all is well"}
 
 
 def shortcuts(facts: list[PictureFacts], groups: list[int], labels: tuple[str, ...]) -> Iterator[Finding]:
@@ -35,9 +38,9 @@ def shortcuts(facts: list[PictureFacts], groups: list[int], labels: tuple[str, .
         single = _most_telling(table, truth, names, labels)
         yield Finding(
             kind=f"shortcut-{what}", severity="warning",
-            message=f"the {what} alone tells the class in {100 * found.balanced_accuracy:.0f} % (by chance "
+            message=f"{_WORDS[what]} alone tell the class in {100 * found.balanced_accuracy:.0f} % (by chance "
             f"{100 / len(labels):.0f} %); most by {single}",
-            advice="take pictures of every class with the same camera, light and settings, mixed over the day",
+            advice=_ADVICE[what],
         )  # fmt: skip
 
 
