@@ -181,7 +181,7 @@ def test_a_class_from_another_camera_is_called_a_shortcut(tmp_path: Path) -> Non
         write(tmp_path / "d" / "a" / f"{i}.png", picture(i))
         write(tmp_path / "d" / "b" / f"{i}.png", picture(100 + i, side=80))
     _, found = check(tmp_path / "d")
-    assert "the file alone tells the class in 100 %" in finding(found, "shortcut-file")["message"]
+    assert "size and camera alone tell the class in 100 %" in finding(found, "shortcut-file")["message"]
     assert "sizes" in kinds(found)
 
 
