@@ -24,6 +24,31 @@ def _stopped(out: Path) -> str:
     return f"stopped; the best weights so far are kept; go on with: edgetl train … --out {out} --resume"
 
 
+# What a head that is fitted at once has no use for.
+_OF_EPOCHS = {
+    "epochs", "patience", "learning_rate", "layer_ratio", "layer_decay", "warmup", "unfreeze", "average", "blend", "blend_least",
+    "label_smoothing", "mixup", "cutmix",
+}  # fmt: skip
+
+
+def _check_together(recipe: str, resume: bool) -> None:
+    """Refuses flags that contradict each other, and says which have no effect. Raises UsageError."""
+    context = click.get_current_context()
+    given = {
+        p.name: p.opts[0]
+        for p in context.command.params
+        if p.name and context.get_parameter_source(p.name) is not ParameterSource.DEFAULT
+    }
+    if not resume and {"layer_ratio", "layer_decay"} <= given.keys():
+        raise UsageError("--layer-ratio and --layer-decay: each says how fast layers learn; give one of them")
+    if resume:
+        idle, why = given.keys() - {"out", "resume", "as_json"}, "a run goes on with its own settings"
+    else:
+        idle, why = given.keys() & _OF_EPOCHS if recipe == "probe" else set(), "a head alone is fitted at once"
+    if idle:
+        click.echo(f"note: without effect: {', '.join(sorted(given[name] for name in idle))} ({why})", err=True)
+
+
 def _settings(options: dict[str, Any]) -> Settings:
     """The run's settings from the flags, on top of those of the run to go on from."""
     from edgetl.trainer.run_folder import read_run
@@ -203,6 +228,7 @@ def train(out: Path, resume: bool, as_json: bool, **options: Any) -> None:
         from edgetl.trainer.run_folder import read_run
         from edgetl.trainer.training import train as train_classifier
 
+    _check_together(options["recipe"], resume)
     settings = read_run(out).settings if resume else _settings(options)
     train_run = train_one_class if settings.recipe == "one-class" else train_classifier
     try:

@@ -126,7 +126,7 @@ def load(root: Path, pictures: Iterable[Picture], how: Preprocessing, progress: 
             results = pool.map(lambda n: None if known[n] else _attempt(root / todo[n].path, how), window)
             for n, result in zip(window, results, strict=True):
                 if isinstance(result, PictureError):
-                    passed_over[todo[n].path] = str(result)
+                    passed_over[todo[n].path] = str(result).removeprefix(f"{root / todo[n].path}: ")
                     continue
                 if result is not None:
                     scratch.images[n], scratch.filled[n], prints[n] = result.image, True, result.fingerprint

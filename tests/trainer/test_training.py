@@ -312,6 +312,18 @@ def test_resume_of_nothing_is_refused(few_pictures: Path, tmp_path: Path) -> Non
     refused(call(*words, tmp_path / "probe"), 2, "E_USAGE", "nothing to resume")
 
 
+def test_flags_that_cannot_count_are_refused_or_named(few_pictures: Path, tmp_path: Path) -> None:
+    words = ("train", "--data", few_pictures, "--model", "mobilenet_v2_050", "--weights", "none", "--imgsz", 32)
+    twice = call(*words, "--layer-ratio", 10, "--layer-decay", 0.9, "--out", tmp_path / "a")
+    refused(twice, 2, "E_USAGE", "--layer-ratio", "--layer-decay")
+    assert not (tmp_path / "a").exists()
+    probe = call(*words, "--recipe", "probe", "--mixup", 0.2, "--epochs", 3, "--out", tmp_path / "probe")
+    assert probe.code == 0, probe
+    assert "note: without effect: --epochs, --mixup (" in probe.err
+    again = call("train", "--out", tmp_path / "probe", "--resume", "--epochs", 9)
+    assert "note: without effect: --epochs (a run goes on with its own settings)" in again.err
+
+
 def test_run_that_was_stopped_before_its_first_epoch_is_not_sent_in_a_circle(
     few_pictures: Path, tmp_path: Path
 ) -> None:
