@@ -38,10 +38,10 @@ def pareto(rows: Iterable[Row]) -> set[Candidate]:
 
 def _beats(other: Row, row: Row) -> bool:
     theirs, ours = other.latency_ms or 0.0, row.latency_ms or 0.0
-    good, better = (other.val or 0.0) - (row.val or 0.0), (row.bytes or 0) - (other.bytes or 0)
-    if good < 0 or better < 0 or theirs > ours * (1 + REPEATABLE):
+    gained, saved = (other.val or 0.0) - (row.val or 0.0), (row.bytes or 0) - (other.bytes or 0)
+    if gained < 0 or saved < 0 or theirs > ours * (1 + REPEATABLE):
         return False
-    return good > 0 or better > 0 or theirs * (1 + REPEATABLE) < ours
+    return gained > 0 or saved > 0 or theirs * (1 + REPEATABLE) < ours
 
 
 def gain_of_transfer(rows: Iterable[Row]) -> float | None:

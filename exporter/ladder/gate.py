@@ -30,9 +30,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             value, flag = getattr(self, name), f"--{name.replace('_', '-')}"
             if math.isnan(value):  # nothing is larger than NaN, so the gate would never shut
                 raise UsageError(f"{flag} nan: not a number")
-            if (
-                value < 0 and name != "max_drop"
-            ):  # to lose less than nothing is to gain, which may be asked of all classes together
+            # To lose less than nothing is to gain, which may be asked of all classes together.
+            if value < 0 and name != "max_drop":
                 raise UsageError(f"{flag} {value:g}: less than nothing")
 
 

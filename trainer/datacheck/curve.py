@@ -114,8 +114,11 @@ def extrapolated(
     pictures: NDArray[np.float64], accuracy: NDArray[np.float64], ahead: list[float], judged: float = math.inf
 ) -> tuple[Point, ...]:
     """Power laws fitted to resampled repeats (`accuracy`: repeats × numbers of pictures): median, 10 and 90 % of what
-    they say at the numbers of pictures `ahead`. `judged`: how many pictures the accuracies were measured on, which leaves room on
-    both sides: sixty of sixty are not all there will ever be."""
+    they say at the numbers of pictures `ahead`.
+
+    The band says how much the measured points allow, not what other pictures than these would bring. `judged`: how many pictures
+    judged them, for sixty right of sixty are no certainty.
+    """
     fitted = _drawn_laws(pictures, accuracy, ahead, judged)
     low, middle, high = np.quantile(fitted, [0.1, 0.5, 0.9], axis=0)
     return tuple(Point(*(float(v) for v in point)) for point in zip(ahead, middle, low, high, strict=True))
