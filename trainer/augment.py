@@ -85,8 +85,14 @@ def augment(pixels: Tensor, how: Augmentation, generator: torch.Generator, part:
     def uniform(*shape: int) -> Tensor:
         return random(torch.rand, *shape) * 2 - 1
 
+    grey = (pixels == pixels[:, :1]).all(dim=1).flatten(1).all(dim=1).view(n, 1, 1, 1)
+
+    def alike_in_grey(by_channel: Tensor) -> Tensor:
+        """A camera without colours sees the same light and noise in all three, and no tint."""
+        return torch.where(grey, by_channel[:, :1], by_channel)
+
     pixels = _moved(pixels, how, uniform(5, -1))
-    pixels = _relit(pixels, how, uniform(3, -1, 1, 1, 1), uniform(-1, 3, 1, 1))
+    pixels = _relit(pixels, how, uniform(3, -1, 1, 1, 1), alike_in_grey(uniform(-1, 3, 1, 1)))
     if how.erase > 0:
         pixels = _erased(pixels, how.erase, random(torch.rand, 2, -1))
     if how.blur > 0:
@@ -95,7 +101,7 @@ def augment(pixels: Tensor, how: Augmentation, generator: torch.Generator, part:
         pixels = torch.where(blurred.view(n, 1, 1, 1), soft, pixels)
     if how.noise > 0:
         level = how.noise * uniform(-1, 1, 1, 1).abs()
-        pixels = pixels + level * random(torch.randn, -1, *pixels.shape[1:])
+        pixels = pixels + level * alike_in_grey(random(torch.randn, -1, *pixels.shape[1:]))
     return pixels.clamp(0, 255)
 
 

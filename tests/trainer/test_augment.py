@@ -164,3 +164,13 @@ def test_blur_of_parts_is_rare_and_mild() -> None:
     assert 0.4 < float(left[blurred].mean()) < 0.7
     full = msgspec.structs.replace(part, blur=1.0, softness=1.0)
     assert float((sharpness(augment(pictures, full, generator())) / sharpness(pictures)).max()) < 0.4
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_grey_cameras_see_no_colour(preset: str) -> None:
+    colour = noise(8)
+    grey = colour[:, :1].expand(-1, 3, -1, -1).contiguous()
+    changed = augment(torch.cat([grey, colour]), PRESETS[preset], generator())
+    assert torch.equal(changed[:8], changed[:8, :1].expand(-1, 3, -1, -1))
+    if PRESETS[preset].colour > 0:
+        assert not torch.equal(changed[8:] / changed[8:].mean(), colour / colour.mean())
