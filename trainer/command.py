@@ -31,20 +31,20 @@ _OF_EPOCHS = {
 }  # fmt: skip
 
 
-def _check_together(recipe: str, resume: bool) -> None:
-    """Refuses flags that contradict each other, and says which have no effect. Raises UsageError."""
+def _say_without_effect(recipe: str, resume: bool) -> None:
+    """Says which flags count for nothing beside the others."""
     context = click.get_current_context()
     given = {
         p.name: p.opts[0]
         for p in context.command.params
         if p.name and context.get_parameter_source(p.name) is not ParameterSource.DEFAULT
     }
-    if not resume and {"layer_ratio", "layer_decay"} <= given.keys():
-        raise UsageError("--layer-ratio and --layer-decay: each says how fast layers learn; give one of them")
     if resume:
         idle, why = given.keys() - {"out", "resume", "as_json"}, "a run goes on with its own settings"
+    elif recipe == "probe":
+        idle, why = given.keys() & _OF_EPOCHS, "a head alone is fitted at once"
     else:
-        idle, why = given.keys() & _OF_EPOCHS if recipe == "probe" else set(), "a head alone is fitted at once"
+        idle, why = given.keys() & {"layer_ratio"} if "layer_decay" in given else set(), "--layer-decay says it"
     if idle:
         click.echo(f"note: without effect: {', '.join(sorted(given[name] for name in idle))} ({why})", err=True)
 
@@ -228,7 +228,7 @@ def train(out: Path, resume: bool, as_json: bool, **options: Any) -> None:
         from edgetl.trainer.run_folder import read_run
         from edgetl.trainer.training import train as train_classifier
 
-    _check_together(options["recipe"], resume)
+    _say_without_effect(options["recipe"], resume)
     settings = read_run(out).settings if resume else _settings(options)
     train_run = train_one_class if settings.recipe == "one-class" else train_classifier
     try:
