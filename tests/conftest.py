@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,24 @@ def edgetl(*args: object, timeout: float = 280, **kwargs: object) -> subprocess.
     """Runs the real command line as a user would, in a process of its own."""
     command = [sys.executable, "-m", "edgetl", *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **kwargs)  # type: ignore[call-overload, no-any-return]
+
+
+def ended_by_sigterm(temporary: Path, begun: str, *args: object) -> None:
+    """The real command line, with its temporary files in a folder: once `begun` is to be found there it is sent SIGTERM, and has to
+    end as by Ctrl-C."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgetl", *map(str, args)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not list(temporary.glob(begun)):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

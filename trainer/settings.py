@@ -34,7 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     (`teacher_weights` and `teacher_normalization` as those of the student): its answers, softened by `temperature`, make up the share
     `distill_weight` of the loss.
     `blend`: after fine-tuning, weights between those of the start and those of the end are tried on val; with `blend_least` only
-    those that are at least so much of the way, and none of the epochs before the last. `compile` and `tensorboard` change nothing that
+    those that are at least so much of the way, and epochs before the last only where val is sure against the blend. `compile` and `tensorboard` change nothing that
     is learned. `false_alarm` (the share of good parts that may be called bad) and `bank` (how many patches are remembered) are for the
     recipe one-class.
     """

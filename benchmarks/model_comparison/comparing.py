@@ -38,8 +38,9 @@ def compare(plan: Plan, folder: Path, jobs: int, gpus: list[str], tell: Tell) ->
     study = Study(folder, workshop.train, jobs, plan.seed, tell)
     trained, failed = _train(plan, study)
     shown = to_export(trained)
-    for other in (found for found in trained if found not in shown):
-        tell(f"{other.candidate.name}: {other.val:.1%} on val, no more than this model has otherwise; not exported")
+    for found in trained:
+        if found not in shown:
+            tell(f"{found.candidate.name}: {found.val:.1%} on val, no more than this model has otherwise; not exported")
     if shown:
         tell(f"exporting and timing {len(shown)} of them, one after the other")
     exported = [workshop.export(found) for found in shown]

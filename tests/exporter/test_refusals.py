@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -15,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.cli.calling import call, refused
-from tests.conftest import OPEN_GATE
+from tests.conftest import OPEN_GATE, ended_by_sigterm
 from tests.exporter.conftest import CONVERTER, through
 from tests.runtime.pictures import noise, save
 
@@ -139,15 +134,7 @@ def test_folder_that_cannot_calibrate_is_met_before_any_work(small_run: Path, tm
 
 
 def test_sigterm_leaves_no_work_folder(small_run: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "edgetl", "export", str(small_run), "--out", str(tmp_path / "a.edgetl")]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)})
-    until = time.monotonic() + 120
-    while time.monotonic() < until and not list(tmp_path.glob("edgetl-export-*/*")):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
+    ended_by_sigterm(tmp_path, "edgetl-export-*/*", "export", small_run, "--out", tmp_path / "a.edgetl")
     assert not list(tmp_path.glob("edgetl-export-*")) and not (tmp_path / "a.edgetl").exists()
 
 

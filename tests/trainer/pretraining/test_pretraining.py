@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -31,6 +26,7 @@ from edgetl.trainer.progress import SilentReporter
 from edgetl.trainer.ranks import Rank
 from edgetl.trainer.weights import load_into
 from tests.cli.calling import call, refused
+from tests.conftest import ended_by_sigterm
 from tests.trainer.processes import torchrun
 
 TINY = Plan(model="mobilenet_v2_050", formulas=16, pictures=48, imgsz=32, steps=8, batch=16)
@@ -223,19 +219,7 @@ def test_an_ended_pretraining_takes_its_pictures_away(tmp_path: Path) -> None:
         "--batch",
         16,
     ]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edgetl", *map(str, words)],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    )
-    until = time.monotonic() + 120
-    while time.monotonic() < until and not list(tmp_path.glob("edgetl-pictures-*/*.bin")):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
+    ended_by_sigterm(tmp_path, "edgetl-pictures-*/*.bin", *words)
     assert not list(tmp_path.glob("edgetl-pictures-*"))
 
 
