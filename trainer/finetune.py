@@ -28,7 +28,7 @@ from edgetl.trainer.inference import outputs_of
 from edgetl.trainer.layers import Layers, set_rate
 from edgetl.trainer.mixing import mixing
 from edgetl.trainer.network import Network
-from edgetl.trainer.overfitting import EPOCHS, overfits
+from edgetl.trainer.overfitting import overfitting
 from edgetl.trainer.probe import balanced_of
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.ranks import ALONE, Rank
@@ -169,7 +169,10 @@ class Finetuning:
         the loss on val of its average, which is raw at first, says nothing of overfitting.
         """
         rows = self.at.rows
-        if not (self.settings.watch and self.settings.pretrained) or not overfits(rows[self.at.watched_from :]):
+        if not (self.settings.watch and self.settings.pretrained):
+            return
+        epochs = overfitting(rows[self.at.watched_from :])
+        if not epochs:
             return
         self.at.watched_from = len(rows)
         held = rows[-1].held
@@ -177,7 +180,7 @@ class Finetuning:
         now = self.layers.held(1.0, self.at.held_more)
         if now > held:
             reporter.say(
-                f"overfitting: val loss rose from {rows[-EPOCHS - 1].val_loss:.3f} to {rows[-1].val_loss:.3f} over {EPOCHS} "
+                f"overfitting: val loss rose from {rows[-epochs - 1].val_loss:.3f} to {rows[-1].val_loss:.3f} over {epochs} "
                 f"epochs while the loss in training fell; from here {now} of {self.layers.count} layers are held still"
             )
 

@@ -21,7 +21,7 @@ from edgetl.trainer.data import TrainingData
 from edgetl.trainer.finetune import SMALL_SET, Finetuning, _keeps_statistics
 from edgetl.trainer.improvement import balanced_loss
 from edgetl.trainer.network import Network
-from edgetl.trainer.overfitting import overfits
+from edgetl.trainer.overfitting import overfitting as noticed
 from edgetl.trainer.progress import SilentReporter
 from edgetl.trainer.selection import EpochRow, Progressing
 from edgetl.trainer.settings import Settings
@@ -366,15 +366,17 @@ def test_overfitting_is_met_by_holding_layers_and_said() -> None:
     first = next(epoch for epoch, count in enumerate(held) if count)
     count = state.layers.count
     assert held[first] == count // 2
-    before, noticed = state.at.rows[first - 4], state.at.rows[first - 1]
-    assert f"rose from {before.val_loss:.3f} to {noticed.val_loss:.3f} over 3 epochs" in lines[0]
+    rows = state.at.rows[:first]
+    epochs = noticed(rows)
+    assert epochs
+    assert f"rose from {rows[-1 - epochs].val_loss:.3f} to {rows[-1].val_loss:.3f} over {epochs} epochs" in lines[0]
     assert lines[0].endswith(f"from here {count // 2} of {count} layers are held still")
 
 
 @pytest.mark.parametrize("changes", ({"watch": False}, {"weights": "none"}), ids=("unwatched", "from nothing"))
 def test_no_layer_is_held_where_nobody_watches_or_nothing_was_pretrained(changes: dict[str, object]) -> None:
     state, said = overfitting(**changes)
-    assert any(overfits(state.at.rows[:epochs]) for epochs in range(len(state.at.rows)))
+    assert any(noticed(state.at.rows[:epochs]) for epochs in range(len(state.at.rows)))
     assert not any(row.held for row in state.at.rows) and not any("overfitting" in line for line in said.lines)
 
 
