@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from edgetl.errors import UsageError
 from edgetl.trainer.importing import lasting
-from edgetl.trainer.options import normalization_option, region_of
+from edgetl.trainer.options import RESIZES, normalization_option, region_of
 from edgetl.trainer.recipe import Recipe
 from edgetl.trainer.settings import Augmentation, Balance, Settings, Statistics
 from edgetl.trainer.share import share
@@ -112,9 +112,7 @@ def _converted(values: dict[str, Any]) -> Settings:
     show_default=True,
     help="After training try other sizes on val, and use one that is clearly better. A larger one takes the device longer.",
 )
-@click.option(
-    "--resize", type=click.Choice(["squash", "fit-shortest", "fit-longest"]), default="squash", show_default=True
-)
+@click.option("--resize", type=click.Choice(RESIZES), default="squash", show_default=True)
 @click.option("--region", callback=region_of, metavar="X0,Y0,X1,Y1", help="Part of the frame to look at, as fractions.")
 @click.option(
     "--epochs",

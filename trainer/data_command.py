@@ -8,7 +8,7 @@ from typing import get_args
 import click
 import msgspec
 
-from edgetl.trainer.options import normalization_option
+from edgetl.trainer.options import RESIZES, normalization_option, region_of
 from edgetl.trainer.settings import Preset
 from edgetl.trainer.share import share
 
@@ -27,7 +27,7 @@ def data() -> None:
     default="auto",
     show_default=True,
     metavar="auto|builtin|none|FILE",
-    help="Its pretrained weights; none leaves those two out.",
+    help="Its pretrained weights (auto: where there are none, a net whose weights come with edgetl); none leaves those two out.",
 )
 @normalization_option
 @click.option("--imgsz", default=224, show_default=True, help="Side of the backbone's input in pixels.")
@@ -49,7 +49,7 @@ def check(
     """
     from edgetl.trainer.datacheck.check import Options
     from edgetl.trainer.datacheck.check import check as look
-    from edgetl.trainer.datacheck.report import advice, needs, write_report
+    from edgetl.trainer.datacheck.report import advice, left_out, needs, write_report
     from edgetl.trainer.progress import ConsoleReporter
 
     options = Options(data=folder, model=model, weights=weights, normalization=normalization, imgsz=imgsz, reach=reach)
@@ -65,6 +65,8 @@ def check(
         click.echo(f"{finding.severity}: {finding.message}; {finding.advice}")
     if found.skipped:
         click.echo(f"left out: doubtful labels and learning curves: {found.skipped}")
+    if found.too_few:
+        click.echo(left_out(found.too_few, found.pictures))
     if found.curves:
         click.echo(advice(found.curves))
         for line in needs(found.curves, found.pictures):
@@ -73,18 +75,26 @@ def check(
 
 
 @data.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR|RUN", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="PNG", help="The contact sheet to write.")  # fmt: skip
-@click.option("--augmentation", type=click.Choice(get_args(Preset)), default="scene", show_default=True)  # fmt: skip
-@click.option("--imgsz", default=224, show_default=True, help="Side of the model's input in pixels.")
+@click.option("--augmentation", type=click.Choice(get_args(Preset)), help="[default: scene; of a run, its own]")
+@click.option("--imgsz", type=int, help="Side of the model's input in pixels.  [default: 224; of a run, its own]")
+@click.option("--resize", type=click.Choice(RESIZES), help="[default: squash; of a run, its own]")
+@click.option("--region", callback=region_of, metavar="X0,Y0,X1,Y1", help="Part of the frame to look at, as fractions.  [default: all of it; of a run, its own]")  # fmt: skip
 @click.option("--seed", default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON line.")
-def preview(folder: Path, out: Path, augmentation: str, imgsz: int, seed: int, as_json: bool) -> None:
-    """A contact sheet of what the model will see: each picture as it is, then as training changes it."""
-    from edgetl.runtime.preprocess import Preprocessing
-    from edgetl.trainer.datacheck.preview import write_preview
+def preview(
+    folder: Path, out: Path, augmentation: str | None, imgsz: int | None, resize: str | None,
+    region: tuple[float, ...] | None, seed: int, as_json: bool,
+) -> None:  # fmt: skip
+    """A contact sheet of what the model will see: each picture as it is, then as training changes it.
 
-    rows = write_preview(folder, Preprocessing(size=imgsz), augmentation, out, seed)
+    Of a run, what that one saw: its training pictures, cut and changed as it decided.
+    """
+    from edgetl.trainer.datacheck.preview import view_of, write_preview
+
+    view = view_of(folder, augmentation, size=imgsz, resize=resize, region=region)
+    rows, augmentation = write_preview(view, out, seed), view.augmentation
     if as_json:
         click.echo(msgspec.json.encode({"out": str(out), "rows": rows, "augmentation": augmentation}).decode())
         return

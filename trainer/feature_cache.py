@@ -11,6 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ class FeatureCache:
                 data = save({"sha256": hashes, "values": np.ascontiguousarray(values[start : start + CHUNK])})
                 write_file(self._folder / f"{hashlib.sha256(data).hexdigest()}.safetensors", data)
         except StorageError as error:
-            _log.warning("what was found out about the pictures is not kept for another run: %s", error)
+            _say_not_kept(self._root, str(error).partition(": ")[2])
         _bound(self._root, MAX_BYTES)
 
     def is_empty(self) -> bool:
@@ -86,6 +87,12 @@ class FeatureCache:
             )  # those being written
         except OSError:
             return []
+
+
+@cache
+def _say_not_kept(root: Path, why: str) -> None:
+    """Once in a process, which keeps many things."""
+    _log.warning("what was found out about the pictures is not kept for another run: cannot write %s: %s", root, why)
 
 
 def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[Any]] | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+RESIZES = ("squash", "fit-shortest", "fit-longest")  # runtime/preprocess.py says what each means
+
 
 def region_of(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
     """`--region X0,Y0,X1,Y1` as four fractions."""

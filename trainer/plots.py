@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +31,14 @@ def plot_curves(results: Path, out: Path) -> None:
     balanced = [100 * float(r["val_balanced_accuracy"]) for r in rows]
     right.plot(epochs, balanced, label="validation, balanced accuracy", marker=".")
     right.set(xlabel="epoch", ylabel="%")
-    for row, before in zip(rows[2:], rows[1:], strict=False):
-        if int(row["held"]) > int(before["held"]):
-            left.axvline(int(before["epoch"]), color="tab:red", linestyle=":", label="overfitting: more layers held")
+    noticed = [int(b["epoch"]) for b, row in pairwise(rows[1:]) if int(row["held"]) > int(b["held"])]
+    for number, epoch in enumerate(noticed):
+        label = "" if number else "overfitting: more layers held"
+        left.axvline(epoch, color="tab:red", linestyle=":", label=label)
     for axes in (left, right):
-        axes.legend()
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8, frameon=False
+        )  # above, where no curve is
         axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
     _save(figure, out)

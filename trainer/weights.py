@@ -106,6 +106,8 @@ def read_state(path: Path) -> State:
     """Tensors of a .safetensors file, or of a .pth/.pt file read with weights_only. Raises WeightsError."""
     if not path.is_file():
         raise UsageError(f"--weights {path}: no such file; name a .safetensors or .pth file, auto, builtin, or none")
+    if path.suffix != ".safetensors" and not _of_torch(path):
+        raise WeightsError(f"{path}: no file of weights (neither .safetensors nor what torch.save writes)")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -121,6 +123,15 @@ def read_state(path: Path) -> State:
     except Exception as error:  # torch and safetensors raise many types for a damaged file
         raise WeightsError(f"{path}: cannot be read as weights ({type(error).__name__}: {error})") from error
     return _checked(_unwrapped(state), path)
+
+
+def _of_torch(path: Path) -> bool:
+    """Whether a file begins as torch.save writes it: a zip archive, or before torch 1.6 a pickle. One that cannot be read may."""
+    try:
+        with path.open("rb") as file:
+            return file.read(2).startswith((b"PK", b"\x80"))
+    except OSError:
+        return True
 
 
 def _order(item: tuple[str, Tensor]) -> tuple[bool, list[tuple[int, str]], int]:

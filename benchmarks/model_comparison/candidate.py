@@ -62,6 +62,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str = ""
 
     @property
+    def trained(self) -> bool:
+        """Whether its training came to the end."""
+        return self.train_s is not None
+
+    @property
     def complete(self) -> bool:
         """Whether it can be ranked."""
         return None not in (self.val, self.latency_ms, self.bytes)

@@ -37,7 +37,7 @@ def compare(
 
     A head on frozen features first, for all of them; then the best few by `edgetl train --recipe auto`, and the best of these
     from nothing too, which shows what its weights are worth. Val ranks; test only tells. All trials are in Optuna's database
-    study.db, the runs and bundles beside it.
+    study.db, the runs and bundles beside it. Ends with 1 where a model could not be trained; the others are compared all the same.
     """
     from edgetl.benchmarks.model_comparison.candidate import Plan
     from edgetl.benchmarks.model_comparison.comparing import compare as compare_models
@@ -55,6 +55,8 @@ def compare(
     click.echo(msgspec.json.encode(found).decode() if as_json else table(found))
     if not found.best:
         raise HealthError(f"{out}: none of the models came to the end; see the logs in {out / 'logs'}")
+    if lost := [row.candidate.name for row in found.rows if not row.trained]:
+        raise HealthError(f"{out}: not trained: {'; '.join(lost)}; see the logs in {out / 'logs'}")
 
 
 def weights_by_model(given: tuple[str, ...], names: tuple[str, ...]) -> dict[str, str]:

@@ -60,9 +60,10 @@ def compare(plan: Plan, folder: Path, jobs: int, gpus: list[str], tell: Tell) ->
 
 
 def claim(folder: Path, plan: Plan) -> None:
-    """Notes the plan in the folder, or checks that what lies there belongs to it; models may be added, and a longer sweep."""
+    """Notes the plan in the folder, or checks that what lies there belongs to it; models may be added, and a longer sweep. Where
+    nothing was trained yet, there is nothing that another plan would mix up."""
     kept = folder / PLAN
-    if kept.is_file():
+    if kept.is_file() and any(folder.glob("runs/*/metrics.json")):
         before = msgspec.json.decode(kept.read_bytes(), type=Plan)
         same = msgspec.structs.replace(
             before, models=plan.models, weights=plan.weights, finalists=plan.finalists, sweep=plan.sweep
@@ -71,7 +72,7 @@ def claim(folder: Path, plan: Plan) -> None:
             raise UsageError(f"{folder}: holds a comparison with other settings; choose another --out")
         if changed := [m for m in before.models if before.weights_of(m) != plan.weights_of(m)]:
             raise UsageError(f"{folder}: {changed[0]} began from other weights there; choose another --out")
-    elif folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and not kept.is_file() and any(folder.iterdir()):
         raise UsageError(f"{folder}: not empty, and no comparison; choose another --out")
     else:
         with storage(folder):

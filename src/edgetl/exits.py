@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from edgetl.errors import EdgetlError, MissingPartError, limit_reached
+from edgetl.errors import EdgetlError, MissingPartError, UsageError, limit_reached
 
 # An import that fails for one of these means that an extra is missing, not that edgetl is broken.
 EXTRA_OF = {
@@ -43,9 +43,11 @@ def ended(program: Callable[[], Any]) -> int:
         if limit is None:
             raise
         return fail(limit)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.ClickException as error:
+        return fail(_misused(error))
 
 
 @contextlib.contextmanager
@@ -56,6 +58,13 @@ def stopped_like_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _misused(error: click.ClickException) -> UsageError:
+    """What click says of a command line, in our own one line, with where help is."""
+    told = " ".join(error.format_message().rstrip(".").split())
+    context = getattr(error, "ctx", None)
+    return UsageError(f"{told}; see {context.command_path} --help" if context else told)
 
 
 def _missing_part(error: ModuleNotFoundError) -> MissingPartError | None:

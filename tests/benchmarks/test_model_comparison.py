@@ -12,7 +12,7 @@ import pytest
 
 from edgetl.benchmarks.model_comparison.candidate import SEARCHED, Candidate, Plan, Row, Trained
 from edgetl.benchmarks.model_comparison.command import visible_gpus, weights_by_model
-from edgetl.benchmarks.model_comparison.comparing import claim
+from edgetl.benchmarks.model_comparison.comparing import PLAN, claim
 from edgetl.benchmarks.model_comparison.ranking import finalists, gain_of_transfer, pareto, ranked, to_export
 from edgetl.benchmarks.model_comparison.study import Study
 from edgetl.benchmarks.model_comparison.working import Workshop
@@ -106,6 +106,8 @@ def test_jobs_have_a_gpu_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_folder_of_another_comparison_is_refused_and_one_that_grows_is_not(tmp_path: Path) -> None:
     plan = Plan(data="parts", models=("a",), weights={"a": "x.pth"})
     claim(tmp_path / "out", plan)
+    (tmp_path / "out/runs/a,probe").mkdir(parents=True)
+    (tmp_path / "out/runs/a,probe/metrics.json").touch()
     claim(tmp_path / "out", msgspec.structs.replace(plan, models=("a", "b"), sweep=4))
     with pytest.raises(UsageError, match="other settings"):
         claim(tmp_path / "out", msgspec.structs.replace(plan, seed=1))
@@ -115,6 +117,12 @@ def test_folder_of_another_comparison_is_refused_and_one_that_grows_is_not(tmp_p
     (tmp_path / "taken" / "file").touch()
     with pytest.raises(UsageError, match="not empty"):
         claim(tmp_path / "taken", plan)
+
+
+def test_folder_where_nothing_was_trained_yet_takes_other_settings(tmp_path: Path) -> None:
+    claim(tmp_path, Plan(data="parts", models=("misspelt",)))
+    claim(tmp_path, Plan(data="parts", models=("a",), seed=1))
+    assert msgspec.json.decode((tmp_path / PLAN).read_bytes(), type=Plan).models == ("a",)
 
 
 class Trainer:
@@ -201,7 +209,7 @@ def test_models_are_trained_exported_timed_and_ranked_once(plain_classes: Path, 
     words = ("compare", "--data", plain_classes, "--models", "resnet_tiny,no_such_net", "--weights", "none", "--imgsz", 32,
              "--epochs", 2, "--finalists", 1, "--out", out)  # fmt: skip
     answer = call(*words, "--json")
-    assert answer.code == 0, answer.err
+    refused(answer, 1, "E_HEALTH", "not trained: no_such_net,probe")
     found = json.loads(answer.out)
     rows = {r["candidate"]["way"]: r for r in found["rows"] if r["candidate"]["model"] == "resnet_tiny"}
     assert rows["scratch"]["latency_ms"] > 0 and rows["scratch"]["bytes"] > 10_000 and not rows["scratch"]["trouble"]
@@ -210,7 +218,7 @@ def test_models_are_trained_exported_timed_and_ranked_once(plain_classes: Path, 
     assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG") and (out / "study.db").is_file()
     before = {p: p.stat().st_mtime_ns for p in (*out.glob("bundles/*"), *out.glob("runs/*/*"), *out.glob("latency/*"))}
     again = call(*words)
-    assert again.code == 0 and "* resnet_tiny" in again.out
+    assert again.code == 1 and "* resnet_tiny" in again.out
     assert before == {p: p.stat().st_mtime_ns for p in before}
 
 

@@ -69,14 +69,22 @@ def test_every_command_has_help_and_speaks_to_machines(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["exprot"], ["train", "--colour", "red"], ["train"], ["export"], ["bench"]], ids=" ".join
+    ("words", "where"),
+    [
+        (["exprot"], "edgetl"),
+        (["train", "--colour", "red"], "edgetl train"),
+        (["train", "--recipe", "guess"], "edgetl train"),
+        (["train"], "edgetl train"),
+        (["export"], "edgetl export"),
+        (["bench"], "edgetl bench measure"),
+        (["decide", "run", "--max-escape", "200%"], "edgetl decide"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_use_is_exit_code_2_and_says_where_help_is(words: list[str]) -> None:
+def test_wrong_use_is_one_line_with_exit_code_2_and_where_help_is(words: list[str], where: str) -> None:
     answer = call(*words)
-    assert answer.code == 2
-    assert answer.out == ""
-    assert "Usage: edgetl" in answer.err and "Error: " in answer.err
-    assert "Traceback" not in answer.err
+    assert answer.out == "" and len(answer.err.splitlines()) == 1
+    refused(answer, 2, "E_USAGE", f"; see {where} --help")
 
 
 def test_no_command_shows_the_help() -> None:

@@ -147,6 +147,15 @@ def test_auto_falls_back_and_says_so_in_one_line(way: str, small_data: Path, tmp
     assert len(asked.stderr.splitlines()) == len(own.stderr.splitlines()) + 1, asked.stderr
 
 
+def test_data_check_looks_with_them_where_its_own_net_has_none(small_data: Path, tmp_path: Path) -> None:
+    env = without_hub(tmp_path, HF_HUB_OFFLINE="1")
+    done = edgetl("data", "check", small_data, "--imgsz", 64, "--json", env=env)
+    found = json.loads(done.stdout)
+    assert found["backbone"] == MODEL and found["skipped"] is None and found["curves"]
+    told = [line for line in done.stderr.splitlines() if f"taking {MODEL}" in line]
+    assert len(told) == 1 and "cannot be reached" in told[0]
+
+
 def test_a_model_without_any_is_named(small_data: Path, tmp_path: Path) -> None:
     answer = call(
         "train", "--data", small_data, "--model", "mobilenet_v2", "--weights", "builtin", "--out", tmp_path / "run"

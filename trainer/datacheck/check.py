@@ -6,11 +6,12 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from edgetl.errors import MissingPartError
 from edgetl.runtime.dataset import Listing, list_pictures
 from edgetl.runtime.preprocess import Preprocessing
-from edgetl.trainer import store, weights
+from edgetl.trainer import builtin, store, weights
 from edgetl.trainer.backbones import describe
 from edgetl.trainer.data import TrainingData
 from edgetl.trainer.datacheck import content, labels, shortcuts
@@ -25,6 +26,7 @@ from edgetl.trainer.progress import Reporter
 from edgetl.trainer.splits import near_duplicate_groups
 
 BATCH = 64
+FEWEST = 10  # pictures of a class that doubtful labels and learning curves ask for
 SEVERITIES = ("error", "warning", "note")
 
 
@@ -42,7 +44,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 class Check(msgspec.Struct, kw_only=True):
     """All that was found. `backbone` is empty, and there are no suspects and curves, where no weights were to be had;
-    `skipped` then says why."""
+    `skipped` then says why. `too_few`: classes that those leave out."""
 
     data: str
     pictures: dict[str, int]
@@ -51,6 +53,7 @@ class Check(msgspec.Struct, kw_only=True):
     curves: list[Curve]
     backbone: str
     skipped: str | None
+    too_few: list[str] = []
 
     @property
     def passed(self) -> bool:
@@ -99,17 +102,18 @@ def _with_a_model(
     if (reason := _impossible(options, listing, result.pictures)) is not None:
         result.skipped = reason
         return
-    try:
-        features = _features(options, listing, stored, reporter)
-    except MissingPartError as error:  # without a network no hub; the rest of the check stands without it
-        result.skipped = str(error)
-        return
-    result.backbone = options.model
-    truth = np.array([listing.labels.index(s.label) for s in stored.samples], np.int64)
-    chances = out_of_fold(features, truth, groups, len(listing.labels))
-    result.suspects = labels.suspects([s.path for s in stored.samples], truth, chances, listing.labels)
+    known = tuple(label for label in listing.labels if result.pictures[label] >= FEWEST)
+    result.too_few = [label for label in listing.labels if label not in known]
+    network = _network(options, len(listing.labels), reporter)
+    result.backbone = network.backbone.name
+    chosen = np.array([n for n, s in enumerate(stored.samples) if s.label in known])
+    features = _features(network, listing, stored, chosen, reporter)
+    samples, together = [stored.samples[n] for n in chosen], [groups[n] for n in chosen]
+    truth = np.array([known.index(s.label) for s in samples], np.int64)
+    chances = out_of_fold(features, truth, together, len(known))
+    result.suspects = labels.suspects([s.path for s in samples], truth, chances, known)
     result.findings += labels.doubtful_labels(result.suspects, len(truth))
-    result.curves = learning_curves(features, truth, groups, listing.labels, reach=options.reach)
+    result.curves = learning_curves(features, truth, together, known, reach=options.reach)
 
 
 def _impossible(options: Options, listing: Listing, counts: dict[str, int]) -> str | None:
@@ -117,17 +121,33 @@ def _impossible(options: Options, listing: Listing, counts: dict[str, int]) -> s
         return "there is one class only"
     if options.weights == "none":
         return "they need pretrained weights"
-    small = [label for label, n in counts.items() if n < 10]
-    return f"class {small[0]} has {counts[small[0]]} pictures, fewer than 10" if small else None
+    if sum(n >= FEWEST for n in counts.values()) < 2:
+        return f"fewer than two classes have {FEWEST} pictures or more"
+    return None
+
+
+def _network(options: Options, classes: int, reporter: Reporter) -> Network:
+    """The net that is asked for; where neither a hub nor edgetl has weights for it, the one that edgetl comes with: any net's features
+    say something of labels. Raises UsageError, WeightsError."""
+    network = Network(describe(options.model), classes, options.imgsz)
+    try:
+        weights.load_into(network, options.weights, options.normalization, reporter.say)
+    except MissingPartError as error:
+        own = builtin.MODELS[0]
+        why = str(error).partition(";")[0]
+        reporter.say(f"{why}: taking {own}, whose weights come with edgetl and know less")
+        network = Network(describe(own), classes, options.imgsz)
+        weights.load_into(network, builtin.NAME, options.normalization)
+    return network
 
 
 def _features(
-    options: Options, listing: Listing, stored: store.Store, reporter: Reporter
-) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    network = Network(describe(options.model), len(listing.labels), options.imgsz)
-    weights.load_into(network, options.weights, options.normalization)
-    device = best_device()
-    n = len(stored.samples)
+    network: Network, listing: Listing, stored: store.Store, chosen: NDArray[np.int64], reporter: Reporter
+) -> NDArray[np.float32]:
+    """Chosen×features."""
+    device, n = best_device(), len(stored.samples)
     data = TrainingData(stored.images, np.zeros(n, np.int64), np.full(n, "train"), listing.labels)
-    found = compute_features(channels_last(network.to(device)), data, np.arange(n), BATCH, device, reporter)
-    return found.numpy()
+    found: NDArray[np.float32] = compute_features(
+        channels_last(network.to(device)), data, chosen, BATCH, device, reporter
+    ).numpy()
+    return found

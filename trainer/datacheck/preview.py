@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import torch
 from matplotlib import get_data_path
@@ -18,25 +21,58 @@ from edgetl.runtime.picture import read_picture
 from edgetl.runtime.preprocess import Image, Preprocessing, preprocess
 from edgetl.trainer.augment import PRESETS, augment
 from edgetl.trainer.network import pixels_of
+from edgetl.trainer.run_folder import read_run
+from edgetl.trainer.settings import Settings
 
+PRESET = "scene"  # where nothing else is asked for
 CHANGED = 6  # columns beside the first
 _CELL, _GAP, _TITLE = 148, 4, 20
 
 
-def write_preview(data: Path, how: Preprocessing, preset: str, out: Path, seed: int = 0) -> int:
+class View(msgspec.Struct, frozen=True):
+    """What a model sees in training: pictures (paths below `data`) of each class, how they are cut and how they are changed."""
+
+    data: Path
+    pictures: dict[str, list[str]]
+    preprocessing: Preprocessing
+    augmentation: str
+
+
+def view_of(folder: Path, augmentation: str | None, **preprocessing: Any) -> View:
+    """That of a data set, or of a run what it was trained on; what is given counts instead. Raises DatasetError, UsageError and, of a
+    run, RunError."""
+    pictures: dict[str, list[str]] = defaultdict(list)
+    if (folder / "args.yaml").is_file():
+        run = read_run(folder)
+        data, how, preset = Path(run.settings.data), run.record.preprocessing, _of_run(run.settings)
+        found = [(p.label, p.path) for p in run.splits if p.split == "train"]
+    else:
+        listing = list_pictures(folder)
+        data, how, preset = folder, Preprocessing(), PRESET
+        found = [(p.label, p.path) for p in listing.pictures if p.split in (None, "train")]
+    for label, path in found:
+        pictures[label].append(path)
+    given = {name: value for name, value in preprocessing.items() if value is not None}
+    return View(data, dict(pictures), msgspec.structs.replace(how, **given), augmentation or preset)
+
+
+def _of_run(settings: Settings) -> str:
+    """How a run changed its pictures: not at all where it fitted a head, or remembered good parts."""
+    return "none" if settings.recipe in ("probe", "one-class") else settings.augmentation
+
+
+def write_preview(view: View, out: Path, seed: int = 0) -> int:
     """Writes a PNG with two rows a class and returns the number of rows. Raises DatasetError, StorageError."""
-    listing = list_pictures(data)
     rows: list[tuple[str, list[Image]]] = []
-    for label in listing.labels:
-        paths = [p.path for p in listing.pictures if p.label == label and p.split in (None, "train")]
+    for label, paths in sorted(view.pictures.items()):
         for path in paths[:: max(1, len(paths) // 2)][:2]:
             try:
-                image = preprocess(read_picture(data / path), how)
+                image = preprocess(read_picture(view.data / path), view.preprocessing)
             except PictureError:
                 continue
-            rows.append((f"{label}   {path}", [image, *_changed(image, preset, seed + len(rows))]))
+            rows.append((f"{label}   {path}", [image, *_changed(image, view.augmentation, seed + len(rows))]))
     if not rows:
-        raise DatasetError(f"{data}: none of the pictures looked at can be read")
+        raise DatasetError(f"{view.data}: none of the pictures looked at can be read")
     write_file(out, cv2.imencode(".png", _sheet(rows))[1].tobytes())
     return len(rows)
 

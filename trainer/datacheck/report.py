@@ -13,7 +13,7 @@ from markupsafe import Markup
 from edgetl.errors import PictureError
 from edgetl.runtime.files import write_file
 from edgetl.runtime.picture import read_picture
-from edgetl.trainer.datacheck.check import Check
+from edgetl.trainer.datacheck.check import FEWEST, Check
 from edgetl.trainer.datacheck.curve import Curve, Needed, Point
 from edgetl.trainer.inline import inlined
 
@@ -32,6 +32,7 @@ def write_report(check: Check, out: Path) -> None:
         check=check, curves=curves, by_class={c.name: c for c in curves[1:]}, band=band, need=need, limit=THUMBNAILS,
         groups_limit=GROUPS, thumb=lambda path: _thumbnail(Path(check.data) / path),
         chart=Markup(chart(curves[0])) if curves else "", advice=advice(curves) if curves else "",
+        left_out=left_out(check.too_few, check.pictures) if check.too_few else "",
     )  # fmt: skip
     write_file(out, page)
 
@@ -61,13 +62,19 @@ def needs(curves: list[Curve], pictures: dict[str, int]) -> list[str]:
     ]
 
 
+def left_out(too_few: list[str], pictures: dict[str, int]) -> str:
+    """Which classes doubtful labels and learning curves say nothing of, in words."""
+    told = ", ".join(f"{label} ({pictures[label]})" for label in too_few)
+    return f"doubtful labels and learning curves leave out what has fewer than {FEWEST} pictures: {told}"
+
+
 def need(needed: Needed, fewest: float) -> str:
     """How many pictures of a class it takes, in words. `fewest`: with how many it was tried; of less nothing is known."""
     wanted = f"{100 * needed.reach:.4g} % recall"
     if needed.low is None:
         return f"{wanted} is out of reach of more pictures like these; other light, another view or a finer net may reach it"
     if needed.pictures is None:
-        return f"{wanted} takes {needed.low} or more; these pictures cannot say how many"
+        return f"{wanted} may take as few as {needed.low}, or more than these pictures can tell of"
     upper = str(needed.high) if needed.high is not None else "more than can be said"
     if needed.pictures <= math.ceil(fewest):
         return f"{wanted} takes {needed.pictures} or fewer" + (

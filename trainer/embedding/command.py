@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from edgetl.trainer.options import normalization_option, numbers_of, region_of
+from edgetl.trainer.options import RESIZES, normalization_option, numbers_of, region_of
 
 if TYPE_CHECKING:
     from edgetl.trainer.embedding.shots import Handful, Reached
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @normalization_option
 @click.option("--out", type=click.Path(path_type=Path), default=None, metavar="NPZ", help="Write the features, labels, paths and hashes there.")  # fmt: skip
 @click.option("--imgsz", type=click.IntRange(32, 1024), default=None, help="Side of the net's input in pixels.  [default: 224; clip: its own]")  # fmt: skip
-@click.option("--resize", type=click.Choice(["squash", "fit-shortest", "fit-longest"]), default="squash", show_default=True)  # fmt: skip
+@click.option("--resize", type=click.Choice(RESIZES), default="squash", show_default=True)  # fmt: skip
 @click.option("--region", callback=region_of, metavar="X0,Y0,X1,Y1", help="Part of the frame to look at, as fractions.")
 @click.option("--shots", callback=numbers_of, metavar="1,5,10", help="Say how far so many pictures a class get.")
 @click.option("--draws", type=click.IntRange(1, 1000), default=20, show_default=True, help="How often to draw them.")

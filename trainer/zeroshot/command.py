@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgetl.trainer.options import region_of
+from edgetl.trainer.options import RESIZES, region_of
 
 if TYPE_CHECKING:
     from edgetl.trainer.zeroshot.guessing import Guesses
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--min-score", type=click.FloatRange(0, 1), default=0.9, show_default=True, help="From which confidence a guess is sure.")  # fmt: skip
 @click.option("--ok", multiple=True, metavar="LABEL", help="A class that is good; may be given more than once.")
 @click.option("--imgsz", type=click.IntRange(32, 1024), default=None, help="Side of the model's input in pixels.  [default: its own]")  # fmt: skip
-@click.option("--resize", type=click.Choice(["squash", "fit-shortest", "fit-longest"]), default="squash", show_default=True)  # fmt: skip
+@click.option("--resize", type=click.Choice(RESIZES), default="squash", show_default=True)  # fmt: skip
 @click.option("--region", callback=region_of, metavar="X0,Y0,X1,Y1", help="Part of the frame to look at, as fractions.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON line.")

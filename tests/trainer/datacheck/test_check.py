@@ -14,6 +14,8 @@ import torch
 from PIL import Image as Pillow
 from safetensors.torch import save_file
 
+from edgetl.runtime.picture import read_picture
+from edgetl.runtime.preprocess import Preprocessing, preprocess
 from edgetl.trainer.backbones import describe
 from edgetl.trainer.network import Network
 from edgetl.trainer.splits import SPLITS
@@ -202,6 +204,26 @@ def test_wrong_labels_come_first_and_the_report_shows_them(data: Path, tmp_path:
     assert "http" not in page.replace("http-equiv", "")
 
 
+def test_class_of_few_pictures_keeps_nothing_from_the_others(data: Path, tmp_path: Path) -> None:
+    for i in range(4):
+        write(data / "odd" / f"{i}.png", picture(300 + i, bright=90))
+    (data / "bad" / "1.png").rename(data / "good" / "swapped.png")
+    report = tmp_path / "check.html"
+    _, found = check(data, "--model", "mobilenet_v2_050", "--weights", "builtin", "--out", report)
+    assert found["too_few"] == ["odd"] and found["skipped"] is None
+    assert [c["name"] for c in found["curves"]] == ["balanced accuracy", "bad", "good"]
+    assert found["suspects"][0]["path"] == "good/swapped.png"
+    assert "eave out what has fewer than 10 pictures: odd (4)" in report.read_text()
+
+
+def test_two_classes_of_few_pictures_leave_one_and_nothing_to_tell_apart(data: Path) -> None:
+    for label, path in ((p.parent.name, p) for p in sorted(data.glob("*/*.png"))):
+        if label == "bad" and int(path.stem) > 3:
+            path.unlink()
+    _, found = check(data, "--model", "mobilenet_v2_050", "--weights", "builtin")
+    assert "fewer than two classes" in found["skipped"] and not found["curves"]
+
+
 def test_names_are_escaped_in_the_report(data: Path, tmp_path: Path) -> None:
     shutil.copy(data / "good" / "3.png", data / "bad" / "<script>alert(1)<.png")
     report = tmp_path / "check.html"
@@ -226,3 +248,18 @@ def test_preview_shows_each_class_as_it_is_and_changed(data: Path, tmp_path: Pat
     sheet = cv2.imread(str(same))
     cells = [sheet[20:168, x : x + 148].astype(int) for x in range(0, 7 * 152, 152)]
     assert all(np.abs(cells[0] - cell).max() <= 1 for cell in cells[1:])
+
+
+def test_preview_of_a_run_shows_what_that_one_saw(data: Path, tmp_path: Path) -> None:
+    done = run("train", "--data", data, "--model", "resnet_tiny", "--recipe", "scratch", "--epochs", 1, "--imgsz", 32,
+               "--region", "0,0,0.5,0.5", "--augmentation", "part", "--out", tmp_path / "run")  # fmt: skip
+    assert done.code == 0, done.err
+    found = json.loads(run("data", "preview", tmp_path / "run", "--out", tmp_path / "run.png", "--json").out)
+    assert found["augmentation"] == "part" and found["rows"] == 4
+    splits = json.loads((tmp_path / "run/splits.json").read_bytes())
+    first = next(p["path"] for p in splits if p["split"] == "train" and p["label"] == "bad")
+    seen = preprocess(read_picture(data / first), Preprocessing(size=32, region=(0, 0, 0.5, 0.5)))
+    shown = cv2.resize(seen, (148, 148), interpolation=cv2.INTER_AREA)[:, :, ::-1]
+    assert np.array_equal(cv2.imread(str(tmp_path / "run.png"))[20:168, :148], shown)
+    run("data", "preview", tmp_path / "run", "--out", tmp_path / "whole.png", "--region", "0,0,1,1")
+    assert not np.array_equal(cv2.imread(str(tmp_path / "whole.png"))[20:168, :148], shown)
