@@ -9,7 +9,7 @@ import msgspec
 from edgetl.runtime.bundle import Bundle
 from edgetl.runtime.evaluation import evaluate, in_two, pictures_of_split
 from edgetl.runtime.golden import golden_inputs, read_golden, replay
-from edgetl.runtime.interpreters import Interpreter, available, open_named
+from edgetl.runtime.interpreters import Interpreter, OpenedModel, available, open_named
 from edgetl.runtime.interpreters.registry import format_of
 
 
@@ -24,7 +24,7 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
     float_balanced_accuracy: float | None = None
 
 
-def measured_accuracy(bundle: Bundle, interpreter: Interpreter, data: Path | None) -> Accuracy:
+def measured_accuracy(bundle: Bundle, interpreter: OpenedModel, data: Path | None) -> Accuracy:
     """What the timed file answers here: on the golden set, and on the test pictures of `data`."""
     golden = read_golden(bundle)
     images, _ = golden_inputs(bundle, golden)

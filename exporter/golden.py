@@ -10,7 +10,7 @@ import msgspec
 from edgetl.errors import ExportError
 from edgetl.runtime.decision import DecisionRule, decide
 from edgetl.runtime.golden import Expected, GoldenPicture, GoldenSet, digest_of, input_hash, sampled
-from edgetl.runtime.interpreters import Interpreter
+from edgetl.runtime.interpreters import OpenedModel
 from edgetl.runtime.picture import decode, read_bytes
 from edgetl.runtime.preprocess import Image, Preprocessing, preprocess
 from edgetl.trainer.run_folder import SplitRecord
@@ -37,7 +37,7 @@ def candidates(pictures: list[SplitRecord]) -> list[SplitRecord]:
 
 def make(
     pictures: list[SplitRecord], data: Path, how: Preprocessing, rule: DecisionRule,
-    references: list[Interpreter], fast: list[Interpreter],
+    references: list[OpenedModel], fast: list[OpenedModel],
 ) -> Golden:  # fmt: skip
     """Runs every model over the chosen pictures: outputs from `references`, decisions from `fast`, in pairs."""
     wanted = max(PICTURES, len(rule.labels))
@@ -76,11 +76,11 @@ def _png(frame: Image) -> bytes:
     return data.tobytes()
 
 
-def _expected(image: Image, reference: Interpreter, fast: Interpreter, rule: DecisionRule) -> Expected | None:
+def _expected(image: Image, reference: OpenedModel, fast: OpenedModel, rule: DecisionRule) -> Expected | None:
     """What a model gives, or None where its kernels already disagree here: a verdict on the edge proves nothing."""
-    decision, check = decide(fast.logits(image), rule), decide(reference.logits(image), rule)
+    raw = reference.raw(image)
+    decision, check = decide(fast.logits(image), rule), decide(reference.logits_of(raw), rule)
     if (decision.label, decision.verdict) != (check.label, check.verdict):
         return None
-    raw = reference.raw(image)
     outputs = tuple(float(v) for v in sampled(raw))
     return Expected(outputs, decision.label, decision.verdict, digest_of(raw))

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from edgetl.runtime.anomaly import Detector
-from edgetl.runtime.interpreters import Interpreter, open_interpreter
+from edgetl.runtime.interpreters import OpenedModel, open_interpreter
 from edgetl.runtime.interpreters.base import Kernels
 from edgetl.runtime.interpreters.scoring import ScoringInterpreter
 from edgetl.runtime.manifest import ModelFormat, ModelRecord, Precision
@@ -27,7 +27,7 @@ class ModelFile(msgspec.Struct, frozen=True):
         """Its bytes."""
         return self.path.stat().st_size
 
-    def open(self, kernels: Kernels = "fast") -> Interpreter:
+    def open(self, kernels: Kernels = "fast") -> OpenedModel:
         """The interpreter that judges it here. Raises ModelError."""
         library = LIBRARY_OF[self.record.format]
         opened = open_interpreter(library, self.path.read_bytes(), self.record.path, 1, kernels)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgetl.errors import BundleFormatError
 from edgetl.runtime.bundle import Bundle
 from edgetl.runtime.decision import decide
-from edgetl.runtime.interpreters.base import Interpreter
+from edgetl.runtime.interpreters.base import OpenedModel
 from edgetl.runtime.interpreters.registry import available
 from edgetl.runtime.interpreters.scoring import open_model
 from edgetl.runtime.manifest import GOLDEN_NAME, ModelRecord
@@ -89,7 +89,7 @@ def golden_inputs(bundle: Bundle, golden: GoldenSet) -> tuple[list[Image], list[
     return images, changed
 
 
-def replay(bundle: Bundle, golden: GoldenSet, images: list[Image], interpreter: Interpreter) -> Replay:
+def replay(bundle: Bundle, golden: GoldenSet, images: list[Image], interpreter: OpenedModel) -> Replay:
     """Compares one interpreter's answers with the golden ones.
 
     With a TFLite file's reference kernels they must be equal to the bit, since those are the same on x86 and arm64
@@ -106,7 +106,7 @@ def replay(bundle: Bundle, golden: GoldenSet, images: list[Image], interpreter: 
         step = _largest(sampled(raw), expected.outputs)
         exact += step == 0.0 and digest_of(raw) == expected.digest
         max_step = max(max_step, step)
-        decision = decide(interpreter.logits(image), bundle.manifest.rule)
+        decision = decide(interpreter.logits_of(raw), bundle.manifest.rule)
         if (decision.label, decision.verdict) != (expected.label, expected.verdict):
             flips.append(
                 f"{picture.path}: {expected.verdict} {expected.label} is now {decision.verdict} {decision.label}"

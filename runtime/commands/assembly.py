@@ -142,8 +142,8 @@ def _inspector(
         from edgetl.runtime.flashing.safe_mode import no_model
 
         return no_model(), []
-    model, _ = choose(opened, asked.interpreter, asked.threads)
-    model, watchers = _watched(opened, model, site, board)
+    found, _ = choose(opened, asked.interpreter, asked.threads)
+    model, watchers = _watched(opened, found, site, board)
     rule = opened.manifest.rule
     if site.min_score is not None:
         rule = msgspec.structs.replace(rule, min_score=site.min_score)

@@ -41,6 +41,13 @@ class Interpreter(Protocol):
         """The output in real numbers, one logit a label."""
 
 
+class OpenedModel(Interpreter, Protocol):
+    """An interpreter that was opened on a file, and so can say what its raw output means: for both, one inference is enough."""
+
+    def logits_of(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
+        """What `raw` gave, as `logits` would give it."""
+
+
 class Quantization(msgspec.Struct, frozen=True):
     """real = scale × (stored − zero_point); scale 0 means that the tensor is not quantized."""
 

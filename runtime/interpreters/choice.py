@@ -17,7 +17,7 @@ import numpy as np
 from edgetl.errors import EdgetlError, MissingPartError, ModelError
 from edgetl.runtime.bundle import Bundle
 from edgetl.runtime.files import cache_folder, write_file
-from edgetl.runtime.interpreters.base import Interpreter
+from edgetl.runtime.interpreters.base import Interpreter, OpenedModel
 from edgetl.runtime.interpreters.registry import INTERPRETERS, available, format_of
 from edgetl.runtime.interpreters.scoring import open_model
 from edgetl.runtime.manifest import Precision
@@ -35,7 +35,7 @@ class Choice(msgspec.Struct, frozen=True):
     measured_ms: dict[str, float]
 
 
-def open_named(bundle: Bundle, name: str, threads: int = 1, precision: Precision | None = None) -> Interpreter:
+def open_named(bundle: Bundle, name: str, threads: int = 1, precision: Precision | None = None) -> OpenedModel:
     """Opens the bundle's model of that precision, or the one that ships, with the named interpreter."""
     record = bundle.model(format_of(name), precision)
     if record is None:
@@ -43,7 +43,7 @@ def open_named(bundle: Bundle, name: str, threads: int = 1, precision: Precision
     return open_model(bundle, record, name, threads)
 
 
-def choose(bundle: Bundle, name: str | None = None, threads: int | None = None) -> tuple[Interpreter, Choice]:
+def choose(bundle: Bundle, name: str | None = None, threads: int | None = None) -> tuple[OpenedModel, Choice]:
     """Opens the fastest interpreter for the bundle's quantized model, within what the caller fixed.
 
     A measured answer is kept in the user's cache folder, keyed by machine, library versions and model.
@@ -78,8 +78,8 @@ def _counts(threads: int | None) -> list[int]:
     return [threads] if threads else thread_counts()
 
 
-def _measured(bundle: Bundle, names: list[str], threads: int | None) -> tuple[Interpreter, Choice]:
-    best: tuple[float, Interpreter] | None = None
+def _measured(bundle: Bundle, names: list[str], threads: int | None) -> tuple[OpenedModel, Choice]:
+    best: tuple[float, OpenedModel] | None = None
     times: dict[str, float] = {}
     for name in names:
         for count in _counts(threads):

@@ -58,7 +58,11 @@ class OnnxInterpreter:
 
     def logits(self, image: Image) -> NDArray[np.float32]:
         """The output in real numbers, shape (labels,)."""
-        return self.raw(image).astype(np.float32)
+        return self.logits_of(self.raw(image))
+
+    def logits_of(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
+        """What `raw` gave in real numbers."""
+        return raw.astype(np.float32)
 
 
 def providers_for(

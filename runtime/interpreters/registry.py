@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from edgetl.errors import MissingPartError, UsageError
-from edgetl.runtime.interpreters.base import Engine, Interpreter, Kernels
+from edgetl.runtime.interpreters.base import Engine, Kernels, OpenedModel
 from edgetl.runtime.manifest import ModelFormat
 
 # name: (the module whose presence means that it is installed, the model format it reads, the extra that brings it)
@@ -51,7 +51,7 @@ def format_of(name: str) -> ModelFormat:
     return INTERPRETERS[name][1]
 
 
-def open_interpreter(name: str, model: bytes, where: str, threads: int = 1, kernels: Kernels = "fast") -> Interpreter:
+def open_interpreter(name: str, model: bytes, where: str, threads: int = 1, kernels: Kernels = "fast") -> OpenedModel:
     """Loads a model file's bytes; `where` names it in messages. Raises ModelError, MissingPartError."""
     format = format_of(name)
     if name in ENGINES and name not in engines():

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from edgetl.errors import ModelError
 from edgetl.runtime.anomaly import Detector, read_bank
 from edgetl.runtime.bundle import Bundle
-from edgetl.runtime.interpreters.base import Interpreter, Kernels
+from edgetl.runtime.interpreters.base import Kernels, OpenedModel
 from edgetl.runtime.interpreters.registry import open_interpreter
 from edgetl.runtime.manifest import ModelRecord
 from edgetl.runtime.preprocess import Image
@@ -17,7 +17,7 @@ from edgetl.runtime.preprocess import Image
 class ScoringInterpreter:
     """An interpreter whose file gives feature maps; what it answers is the detector's."""
 
-    def __init__(self, interpreter: Interpreter, detector: Detector) -> None:
+    def __init__(self, interpreter: OpenedModel, detector: Detector) -> None:
         self._interpreter = interpreter
         self.detector = detector
         self.info = interpreter.info
@@ -35,6 +35,10 @@ class ScoringInterpreter:
         """One logit for good and one for anomaly."""
         return self.detector.logits(self.features(image))
 
+    def logits_of(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
+        """One logit for good and one for anomaly, of feature maps as the file gave them."""
+        return self.detector.logits(self._interpreter.logits_of(raw))
+
     def distances(self, image: Image) -> NDArray[np.float32]:
         """How far each place of the picture lies from good ones, height×width of the finest map."""
         return self.detector.distances(self.features(image))
@@ -42,7 +46,7 @@ class ScoringInterpreter:
 
 def open_model(
     bundle: Bundle, record: ModelRecord, name: str, threads: int = 1, kernels: Kernels = "fast"
-) -> Interpreter:
+) -> OpenedModel:
     """The bundle's model in the named interpreter, with its detector if it has one. Raises ModelError."""
     interpreter = open_interpreter(name, bundle.read(record.path), record.path, threads, kernels)
     detector = detector_of(bundle, record.path)

@@ -69,8 +69,11 @@ class TfliteInterpreter:
 
     def logits(self, image: Image) -> NDArray[np.float32]:
         """The output in real numbers, shape (labels,)."""
-        stored = self.raw(image)
-        return self._out.dequantize(stored) if self._reals is None else self._reals[stored.view(np.uint8)]
+        return self.logits_of(self.raw(image))
+
+    def logits_of(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
+        """What `raw` gave in real numbers."""
+        return self._out.dequantize(raw) if self._reals is None else self._reals[raw.view(np.uint8)]
 
 
 def _ports(interpreter: Any, where: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

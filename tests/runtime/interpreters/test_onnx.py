@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgetl.errors import ModelError
-from edgetl.runtime.interpreters import Interpreter, open_interpreter
+from edgetl.runtime.interpreters import OpenedModel, open_interpreter
 from edgetl.runtime.preprocess import preprocess
 from tests.runtime import pictures as pic
 from tests.runtime import tiny
@@ -17,7 +17,7 @@ pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 pytest.importorskip("onnx", reason="needs onnx to make models")
 
 
-def opened(model: bytes, **options: object) -> Interpreter:
+def opened(model: bytes, **options: object) -> OpenedModel:
     return open_interpreter("onnxruntime", model, "model/x.onnx", **options)  # type: ignore[arg-type]
 
 
@@ -26,7 +26,9 @@ def opened(model: bytes, **options: object) -> Interpreter:
 def test_logits_are_the_models(dtype: str, kernels: str) -> None:
     image = preprocess(pic.noise(), tiny.HOW)
     interpreter = opened(tiny.onnx(dtype=dtype), kernels=kernels, threads=2)
-    assert interpreter.logits(image) == pytest.approx(image.reshape(-1, 3).mean(axis=0), rel=1e-5)
+    logits = interpreter.logits(image)
+    assert logits == pytest.approx(image.reshape(-1, 3).mean(axis=0), rel=1e-5)
+    assert np.array_equal(interpreter.logits_of(interpreter.raw(image)), logits)
     assert (interpreter.size, interpreter.info.threads, interpreter.info.kernels) == (tiny.SIZE, 2, kernels)
 
 

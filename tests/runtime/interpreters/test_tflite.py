@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgetl.errors import ModelError
-from edgetl.runtime.interpreters import Interpreter, available, open_interpreter
+from edgetl.runtime.interpreters import OpenedModel, available, open_interpreter
 from edgetl.runtime.preprocess import preprocess
 from tests.runtime import pictures as pic
 from tests.runtime import tiny
@@ -20,7 +20,7 @@ needs_tflite = pytest.mark.skipif(not LIBRARIES, reason="needs ai-edge-litert or
 pytestmark = needs_tflite
 
 
-def opened(model: bytes, **options: object) -> Interpreter:
+def opened(model: bytes, **options: object) -> OpenedModel:
     return open_interpreter(LIBRARIES[0], model, "model/x.tflite", **options)  # type: ignore[arg-type]
 
 
@@ -40,7 +40,8 @@ def test_logits_are_the_models_whatever_its_type(library: str, kernels: str, dty
     logits = interpreter.logits(image)
     assert logits.dtype == np.float32
     assert logits == pytest.approx(image.reshape(-1, 3).mean(axis=0), abs=0.0 if dtype == "float" else 1.0)
-    assert interpreter.raw(image).dtype == np.dtype(dtype)
+    raw = interpreter.raw(image)
+    assert raw.dtype == np.dtype(dtype) and np.array_equal(interpreter.logits_of(raw), logits)
     assert interpreter.info.kernels == kernels
 
 
