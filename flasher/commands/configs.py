@@ -24,25 +24,29 @@ def configs(name: str | None, as_json: bool) -> None:
         for known, config in found.items():
             click.echo(msgspec.json.encode({"name": known, **msgspec.to_builtins(config)}).decode())
     elif name is None:
+        names_wide, about_wide = (max(map(len, texts)) for texts in (found, map(_about, found.values())))
         for known, config in found.items():
-            click.echo(_line(known, config))
+            click.echo(f"{known:<{names_wide}}  {_about(config):<{about_wide}}  {_facts(config)}")
         click.echo(
             "edgetl device configs NAME shows a device's settings with their sources; copy them to a file to change them."
         )
     elif name in names():
         click.echo(config_text(name), nl=False)
     else:
-        click.echo(f"{name}: valid. {_line('', found[name])}")
+        click.echo(f"{name}: valid. {_about(found[name])}: {_facts(found[name])}")
 
 
-def _line(name: str, config: DeviceConfig) -> str:
-    """One device on one line; what is left to a measurement says so."""
+def _about(config: DeviceConfig) -> str:
+    return config.about or config.architecture
+
+
+def _facts(config: DeviceConfig) -> str:
+    """What a device runs with; what is left to a measurement says so."""
     budget = config.budget
     facts = [
-        config.about or config.architecture,
         config.interpreter or "interpreter measured",
         f"{config.threads} threads" if config.threads else "threads measured",
         f"{budget.latency_ms:g} ms" if budget.latency_ms else "no latency limit",
         f"{budget.memory_mb} MB" if budget.memory_mb else "no memory limit",
     ]
-    return f"{name:<22}{facts[0]:<50}{', '.join(facts[1:])}".strip()
+    return ", ".join(facts)
