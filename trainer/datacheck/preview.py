@@ -46,6 +46,10 @@ def view_of(folder: Path, augmentation: str | None, **preprocessing: Any) -> Vie
         run = read_run(folder)
         data, how, preset = Path(run.settings.data), run.record.preprocessing, _of_run(run.settings)
         found = [(p.label, p.path) for p in run.splits if p.split == "train"]
+        if not data.is_dir():
+            raise DatasetError(
+                f"{data}: no such folder; {folder} was trained on it, so name where its pictures are now instead"
+            )
     else:
         listing = list_pictures(folder)
         data, how, preset = folder, Preprocessing(), PRESET

@@ -20,6 +20,7 @@ from edgetl.trainer.backbones import describe
 from edgetl.trainer.network import Network
 from edgetl.trainer.splits import SPLITS
 from tests.cli.calling import call as run
+from tests.cli.calling import refused
 
 
 def picture(seed: int, bright: int = 120, spot: bool = False, side: int = 64) -> np.ndarray[Any, Any]:
@@ -263,3 +264,5 @@ def test_preview_of_a_run_shows_what_that_one_saw(data: Path, tmp_path: Path) ->
     assert np.array_equal(cv2.imread(str(tmp_path / "run.png"))[20:168, :148], shown)
     run("data", "preview", tmp_path / "run", "--out", tmp_path / "whole.png", "--region", "0,0,1,1")
     assert not np.array_equal(cv2.imread(str(tmp_path / "whole.png"))[20:168, :148], shown)
+    data.rename(tmp_path / "moved")
+    refused(run("data", "preview", tmp_path / "run", "--out", tmp_path / "gone.png"), 2, "E_DATASET", "no such folder")
