@@ -226,12 +226,13 @@ def train(out: Path, resume: bool, as_json: bool, **options: Any) -> None:
         from edgetl.trainer.run_folder import read_run
         from edgetl.trainer.training import train as train_classifier
 
-    _say_without_effect(options["recipe"], resume)
     settings = read_run(out).settings if resume else _settings(options)
     train_run = train_one_class if settings.recipe == "one-class" else train_classifier
     try:
         with joined(settings.device) as rank, ConsoleReporter() as console:
             reporter = console if rank.first else SilentReporter()
+            if rank.first:
+                _say_without_effect(options["recipe"], resume)
             record = train_run(settings, out, resume=resume, reporter=reporter, rank=rank)
     except KeyboardInterrupt as interrupt:
         click.echo(_stopped(out), err=True)
