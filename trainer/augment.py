@@ -69,12 +69,15 @@ class Part(msgspec.Struct, frozen=True):
     of: int
 
 
-def augment(pixels: Tensor, how: Augmentation, generator: torch.Generator, part: Part | None = None) -> Tensor:
+def augment(
+    pixels: Tensor, how: Augmentation, generator: torch.Generator, part: Part | None = None, *, grey: bool = False
+) -> Tensor:
     """A changed copy of N×3×S×S float pixels (0 to 255); random numbers come from `generator`, and are drawn on its device.
 
-    Where the pixels are a `part` of a batch, each is changed as it would be in the whole batch.
+    Where the pixels are a `part` of a batch, each is changed as it would be in the whole batch. `grey`: the camera has no colours, so
+    that light and noise are the same in all three channels, and there is no tint.
     """
-    n, whole = len(pixels), part or Part(slice(None), len(pixels))
+    whole = part or Part(slice(None), len(pixels))
 
     def random(draw: Callable[..., Tensor], *shape: int) -> Tensor:
         """Numbers of shape (…, pictures, 1…), of which those of our pictures are kept."""
@@ -85,23 +88,20 @@ def augment(pixels: Tensor, how: Augmentation, generator: torch.Generator, part:
     def uniform(*shape: int) -> Tensor:
         return random(torch.rand, *shape) * 2 - 1
 
-    grey = (pixels == pixels[:, :1]).all(dim=1).flatten(1).all(dim=1).view(n, 1, 1, 1)
-
-    def alike_in_grey(by_channel: Tensor) -> Tensor:
-        """A camera without colours sees the same light and noise in all three, and no tint."""
-        return torch.where(grey, by_channel[:, :1], by_channel)
+    def by_channel(random_numbers: Tensor) -> Tensor:
+        return random_numbers[:, :1].expand_as(random_numbers) if grey else random_numbers
 
     pixels = _moved(pixels, how, uniform(5, -1))
-    pixels = _relit(pixels, how, uniform(3, -1, 1, 1, 1), alike_in_grey(uniform(-1, 3, 1, 1)))
+    pixels = _relit(pixels, how, uniform(3, -1, 1, 1, 1), by_channel(uniform(-1, 3, 1, 1)))
     if how.erase > 0:
         pixels = _erased(pixels, how.erase, random(torch.rand, 2, -1))
     if how.blur > 0:
         blurred = random(torch.rand, -1) < how.blur
         soft = pixels.lerp(F.avg_pool2d(pixels, 3, 1, 1, count_include_pad=False), how.softness)
-        pixels = torch.where(blurred.view(n, 1, 1, 1), soft, pixels)
+        pixels = torch.where(blurred.view(-1, 1, 1, 1), soft, pixels)
     if how.noise > 0:
         level = how.noise * uniform(-1, 1, 1, 1).abs()
-        pixels = pixels + level * alike_in_grey(random(torch.randn, -1, *pixels.shape[1:]))
+        pixels = pixels + level * by_channel(random(torch.randn, -1, *pixels.shape[1:]))
     return pixels.clamp(0, 255)
 
 

@@ -18,6 +18,7 @@ CPU = torch.device("cpu")
 WHOLE = slice(None)
 _AHEAD = 2  # batches read in advance
 _BLOCK = 1024  # pictures brought to a device at once
+_LOOKED_AT = 64  # pictures looked at at once for colours: mostly the first of them has one
 
 
 class Resident(msgspec.Struct, frozen=True):
@@ -45,6 +46,13 @@ class TrainingData(msgspec.Struct):
         counts = np.bincount(self.targets[self.rows("train")], minlength=len(self.labels)).astype(np.float64)
         weights = counts.sum() / (len(self.labels) * np.maximum(counts, 1))
         return torch.tensor(weights, dtype=torch.float32)
+
+    def is_grey(self, split: str) -> bool:
+        """Whether no picture of a split has a colour: then the camera has none. Where some have, those that have none come from another
+        camera, and what is learned from the others should hold for them too."""
+        rows = self.rows(split)
+        parts = (self.images[rows[start : start + _LOOKED_AT]] for start in range(0, len(rows), _LOOKED_AT))
+        return all(bool((part == part[..., :1]).all()) for part in parts)
 
     def order(self, split: str, seed: int, epoch: int, *, balanced: bool) -> NDArray[np.int64]:
         """A split's pictures in the order of one epoch, which the seed fixes; `balanced` draws as many, with

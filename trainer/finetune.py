@@ -75,6 +75,7 @@ class Finetuning:
         self.all_free_from = math.ceil(settings.unfreeze * self.epochs)  # epochs; before, layers still wait
         self.margin = settings.margin or 0.0
         self._augments_here = False
+        self._grey = data.is_grey("train")
         self.at = Progressing()
         self.start: dict[str, Tensor] = {}  # the weights that it began with, where they are to be blended in
         self.between_ends: tuple[Blend, ...] = ()  # those that were judged, whether one counts or not
@@ -248,12 +249,12 @@ class Finetuning:
         how, random = PRESETS[self.settings.augmentation], generator.get_state()
         if not self._augments_here:
             try:
-                return augment(pixels, how, generator, part)
+                return augment(pixels, how, generator, part, grey=self._grey)
             except torch.OutOfMemoryError:
                 self._augments_here = True
                 generator.set_state(random)
                 _log.warning("out of memory on the device: pictures are changed on the CPU from now on")
-        return augment(pixels.cpu(), how, generator, part)
+        return augment(pixels.cpu(), how, generator, part, grey=self._grey)
 
     def _place(self, step: int) -> str:
         return f"at step {step} (epoch {step // self.steps + 1}, batch {step % self.steps + 1})"

@@ -130,11 +130,12 @@ def features_of_changed(
     """Features of the training pictures, CHANGED_COPIES times over, each time changed anew as training would. Raises TrainingError
     where the weights are broken."""
     rows, generator = np.tile(data.rows("train"), CHANGED_COPIES), torch.Generator().manual_seed(seed)
+    grey = data.is_grey("train")
     network.eval()
     reporter.begin("features of changed pictures", len(rows))
 
     def features(pixels: Tensor) -> Tensor:
-        changed = augment(pixels, how, generator).contiguous(memory_format=torch.channels_last)
+        changed = augment(pixels, how, generator, grey=grey).contiguous(memory_format=torch.channels_last)
         return network.features(changed)
 
     return _computed(features, data, rows, batch, device, reporter.advance)

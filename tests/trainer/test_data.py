@@ -51,3 +51,13 @@ def test_memory_of_a_cpu_is_not_filled() -> None:
     data = data_of()
     assert not data.stay_on(CPU, ROWS)
     assert data.resident is None
+
+
+@pytest.mark.parametrize("coloured", [None, 0, 149], ids=["none", "the first", "the last"])
+def test_camera_has_no_colours_where_no_picture_of_train_has_one(coloured: int | None) -> None:
+    images = np.repeat(np.random.default_rng(0).integers(0, 256, (160, 8, 8, 1), np.uint8), 3, axis=3)
+    splits = np.array(["train"] * 150 + ["val"] * 10)
+    images[155, 0, 0, 1] ^= 1  # of another split
+    if coloured is not None:
+        images[coloured, 7, 7, 2] ^= 1
+    assert TrainingData(images, np.zeros(160, np.int64), splits, ("a",)).is_grey("train") is (coloured is None)

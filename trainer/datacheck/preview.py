@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from edgetl.runtime.dataset import list_pictures
 from edgetl.runtime.files import write_file
 from edgetl.runtime.picture import read_picture
 from edgetl.runtime.preprocess import Image, Preprocessing, preprocess
-from edgetl.trainer.augment import PRESETS, augment
+from edgetl.trainer.augment import PRESETS, Augmentation, augment
 from edgetl.trainer.network import pixels_of
 from edgetl.trainer.run_folder import read_run
 from edgetl.trainer.settings import Settings
@@ -67,23 +68,29 @@ def _of_run(settings: Settings) -> str:
 
 def write_preview(view: View, out: Path, seed: int = 0) -> int:
     """Writes a PNG with two rows a class and returns the number of rows. Raises DatasetError, StorageError."""
-    rows: list[tuple[str, list[Image]]] = []
-    for label, paths in sorted(view.pictures.items()):
-        for path in paths[:: max(1, len(paths) // 2)][:2]:
-            try:
-                image = preprocess(read_picture(view.data / path), view.preprocessing)
-            except PictureError:
-                continue
-            rows.append((f"{label}   {path}", [image, *_changed(image, view.augmentation, seed + len(rows))]))
-    if not rows:
+    shown = list(_looked_at(view))
+    if not shown:
         raise DatasetError(f"{view.data}: none of the pictures looked at can be read")
+    grey = all(bool((image == image[..., :1]).all()) for _, image in shown)
+    how = PRESETS[view.augmentation]
+    rows = [(title, [image, *_changed(image, how, seed + n, grey)]) for n, (title, image) in enumerate(shown)]
     write_file(out, cv2.imencode(".png", _sheet(rows))[1].tobytes())
     return len(rows)
 
 
-def _changed(image: Image, preset: str, seed: int) -> list[Image]:
+def _looked_at(view: View) -> Iterator[tuple[str, Image]]:
+    """Two pictures a class, with their titles."""
+    for label, paths in sorted(view.pictures.items()):
+        for path in paths[:: max(1, len(paths) // 2)][:2]:
+            try:
+                yield f"{label}   {path}", preprocess(read_picture(view.data / path), view.preprocessing)
+            except PictureError:
+                continue
+
+
+def _changed(image: Image, how: Augmentation, seed: int, grey: bool) -> list[Image]:
     pixels = pixels_of(torch.from_numpy(np.stack([image] * CHANGED)))
-    found = augment(pixels, PRESETS[preset], torch.Generator().manual_seed(seed))
+    found = augment(pixels, how, torch.Generator().manual_seed(seed), grey=grey)
     return list(found.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy())
 
 
