@@ -11,8 +11,10 @@ import math
 from collections.abc import Callable
 
 import msgspec
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -67,6 +69,11 @@ class Part(msgspec.Struct, frozen=True):
 
     pictures: slice
     of: int
+
+
+def without_colour(images: NDArray[np.uint8]) -> bool:
+    """Whether all channels of pictures (…×3 uint8) are the same, as a camera without colours gives them."""
+    return bool((images == images[..., :1]).all())
 
 
 def augment(

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edgetl.trainer.augment import without_colour
 from edgetl.trainer.network import pixels_of
 from edgetl.trainer.store import Pixels
 
@@ -52,7 +53,7 @@ class TrainingData(msgspec.Struct):
         camera, and what is learned from the others should hold for them too."""
         rows = self.rows(split)
         parts = (self.images[rows[start : start + _LOOKED_AT]] for start in range(0, len(rows), _LOOKED_AT))
-        return all(bool((part == part[..., :1]).all()) for part in parts)
+        return all(map(without_colour, parts))
 
     def order(self, split: str, seed: int, epoch: int, *, balanced: bool) -> NDArray[np.int64]:
         """A split's pictures in the order of one epoch, which the seed fixes; `balanced` draws as many, with

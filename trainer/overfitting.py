@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import combinations
 from typing import Protocol
@@ -41,6 +40,5 @@ def overfitting(rows: Sequence[Losses]) -> int:
 
 
 def _rises(values: Sequence[float], exceptions: int) -> bool:
-    """Whether the values rise, but for so many pairs of them."""
-    wrong = sum(not before < after for before, after in combinations(values, 2))
-    return wrong <= exceptions and not any(map(math.isnan, values))
+    """Whether the values rise, but for so many pairs of them. A NaN rises from none and to none, which is more pairs than may."""
+    return sum(not before < after for before, after in combinations(values, 2)) <= exceptions

@@ -99,10 +99,10 @@ def _with_a_model(
     options: Options, listing: Listing, stored: store.Store, groups: list[int], result: Check, reporter: Reporter
 ) -> None:
     """Doubtful labels and learning curves, from a frozen backbone's features."""
-    if (reason := _impossible(options, listing, result.pictures)) is not None:
+    known = tuple(label for label in listing.labels if result.pictures[label] >= FEWEST)
+    if (reason := _impossible(options, listing, known)) is not None:
         result.skipped = reason
         return
-    known = tuple(label for label in listing.labels if result.pictures[label] >= FEWEST)
     result.too_few = [label for label in listing.labels if label not in known]
     network = _network(options, len(listing.labels), reporter)
     result.backbone = network.backbone.name
@@ -116,12 +116,12 @@ def _with_a_model(
     result.curves = learning_curves(features, truth, together, known, reach=options.reach)
 
 
-def _impossible(options: Options, listing: Listing, counts: dict[str, int]) -> str | None:
+def _impossible(options: Options, listing: Listing, known: tuple[str, ...]) -> str | None:
     if len(listing.labels) < 2:
         return "there is one class only"
     if options.weights == "none":
         return "they need pretrained weights"
-    if sum(n >= FEWEST for n in counts.values()) < 2:
+    if len(known) < 2:
         return f"fewer than two classes have {FEWEST} pictures or more"
     return None
 
@@ -134,7 +134,7 @@ def _network(options: Options, classes: int, reporter: Reporter) -> Network:
         weights.load_into(network, options.weights, options.normalization, reporter.say)
     except MissingPartError as error:
         own = builtin.MODELS[0]
-        why = str(error).partition(";")[0]
+        why = error.__cause__ or error  # without the advice what else could be named
         reporter.say(f"{why}: taking {own}, whose weights come with edgetl and know less")
         network = Network(describe(own), classes, options.imgsz)
         weights.load_into(network, builtin.NAME, options.normalization)

@@ -20,7 +20,7 @@ from edgetl.runtime.dataset import list_pictures
 from edgetl.runtime.files import write_file
 from edgetl.runtime.picture import read_picture
 from edgetl.runtime.preprocess import Image, Preprocessing, preprocess
-from edgetl.trainer.augment import PRESETS, Augmentation, augment
+from edgetl.trainer.augment import PRESETS, Augmentation, augment, without_colour
 from edgetl.trainer.network import pixels_of
 from edgetl.trainer.run_folder import read_run
 from edgetl.trainer.settings import Settings
@@ -71,7 +71,7 @@ def write_preview(view: View, out: Path, seed: int = 0) -> int:
     shown = list(_looked_at(view))
     if not shown:
         raise DatasetError(f"{view.data}: none of the pictures looked at can be read")
-    grey = all(bool((image == image[..., :1]).all()) for _, image in shown)
+    grey = all(without_colour(image) for _, image in shown)
     how = PRESETS[view.augmentation]
     rows = [(title, [image, *_changed(image, how, seed + n, grey)]) for n, (title, image) in enumerate(shown)]
     write_file(out, cv2.imencode(".png", _sheet(rows))[1].tobytes())
