@@ -31,7 +31,7 @@ from edgetl.runtime.timestamp import utc_now
 from edgetl.trainer.run_folder import Run, SplitRecord
 
 TOOLS = (
-    "torch", "timm", "onnx", "onnx2tf", "tensorflow", "onnxruntime", "ai-edge-litert", "opencv-python", "numpy",
+    "torch", "timm", "onnx", "onnxruntime", "ai-edge-litert", "opencv-python", "numpy",
 )  # fmt: skip
 
 

@@ -34,6 +34,7 @@ def quantize(
 
     The two quantizations run at once, since TFLite's has a process of its own.
     """
+    folded_onnx(source)  # both begin from it
     with ThreadPoolExecutor(1) as beside:
         converted = beside.submit(timed, reporter, "TFLite", lambda: tflite.convert(source, how, converter, float_of))
         timed(reporter, "ONNX", lambda: onnx_int8.quantize(source, how, deadline))
@@ -57,5 +58,5 @@ def has_float(source: Path) -> bool:
 
 
 def folded_onnx(source: Path) -> Path:
-    """The float ONNX graph as the quantizer takes it."""
+    """The float ONNX graph as both quantizations take it. Raises ExportError, StorageError."""
     return onnx_int8.folded(source)

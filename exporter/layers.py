@@ -1,6 +1,6 @@
-"""One net's layers in its three graphs: torch's, TFLite's and ONNX's.
+"""One net's layers in torch's graph and in ONNX's, from which TFLite's is made.
 
-Each has them under names of its own, in an order in which they can run. Where branches part, a converter may take another one
+Each has them under names of its own, in an order in which they can run. Where branches part, an exporter may take another one
 first; so a layer is matched by its place among those with as many weights.
 """
 
@@ -17,10 +17,8 @@ from torch.fx import GraphModule, Node
 
 from edgetl.errors import ExportError
 from edgetl.exporter.simulation.graph import layers_of, weight_of
-from edgetl.runtime.graphs.tflite import read_tflite
 
-_TFLITE = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
-_ONNX = {"Conv", "Gemm", "MatMul"}
+_KINDS = {"Conv", "Gemm", "MatMul"}
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -46,16 +44,6 @@ def _module_of(node: Node) -> str:
     return path.removeprefix("net.")
 
 
-def tflite_layers(model: bytes) -> list[Layer]:
-    """The layers of a TFLite file, under the names of the tensors that they give."""
-    graph = read_tflite(model, "float32.tflite")
-    return [
-        Layer(graph.tensors[o.outputs[0]].name, o.kind, math.prod(graph.tensors[o.inputs[1]].shape))
-        for o in graph.operators
-        if o.kind in _TFLITE
-    ]
-
-
 def onnx_layers(model: Path) -> list[Layer]:
     """The layers of an ONNX graph, under the names of its nodes; products of two activations are none."""
     graph = onnx.load(str(model)).graph
@@ -63,20 +51,20 @@ def onnx_layers(model: Path) -> list[Layer]:
     return [
         Layer(n.name, n.op_type, weights[n.input[1]])
         for n in graph.node
-        if n.op_type in _ONNX and n.input[1] in weights
+        if n.op_type in _KINDS and n.input[1] in weights
     ]
 
 
-def matched(own: list[Layer], theirs: list[Layer], where: str) -> list[Layer]:
+def matched(own: list[Layer], theirs: list[Layer]) -> list[Layer]:
     """The layers of another graph in the order of torch's. Raises ExportError, with the first layer that has no counterpart."""
     left = _by_weights(theirs)
     found = []
     for layer in own:
         if not left[layer.weights]:
-            raise _no_match(layer, "the network", where)
+            raise _no_match(layer, "the network", "ONNX")
         found.append(left[layer.weights].pop(0))
     for layer in (one for rest in left.values() for one in rest):
-        raise _no_match(layer, where, "the network")
+        raise _no_match(layer, "ONNX", "the network")
     return found
 
 

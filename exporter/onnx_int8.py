@@ -61,12 +61,18 @@ def _root_logger_at(level: int) -> Iterator[None]:
 
 
 def folded(folder: Path) -> Path:
-    """`folder`/model.onnx with its batch norms folded and its shapes known; made once."""
+    """`folder`/model.onnx with its batch norms folded and its shapes known; made once. Raises ExportError, StorageError."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     out = folder / "folded.onnx"
     if not out.exists():
-        quant_pre_process(str(folder / "model.onnx"), str(out), skip_symbolic_shape=True)
+        try:
+            with storage(folder), _root_logger_at(logging.ERROR):
+                quant_pre_process(str(folder / "model.onnx"), str(out), skip_symbolic_shape=True)
+        except StorageError:
+            raise
+        except Exception as error:  # onnxruntime raises many types
+            raise ExportError(f"onnxruntime cannot take the ONNX graph: {type(error).__name__}: {error}") from error
     return out
 
 
@@ -84,7 +90,7 @@ def _quantized(folder: Path, graph: Path, how: Quantization, deadline: Deadline)
     quantize_static(
         str(graph), str(quantized), _reader(pictures, deadline, shown), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QUInt16 if wide else QuantType.QUInt8, weight_type=QuantType.QInt8,
-        calibrate_method=CalibrationMethod.MinMax, nodes_to_exclude=list(how.kept_onnx), extra_options=options,
+        calibrate_method=CalibrationMethod.MinMax, nodes_to_exclude=list(how.kept), extra_options=options,
     )  # fmt: skip
     return onnx.load(str(quantized))
 

@@ -14,10 +14,9 @@ RangeRule = Literal["min-max", "percentile", "entropy", "mse", "roomy"]
 class Quantization(msgspec.Struct, frozen=True, kw_only=True):
     """`ranges` is the rule that sets each activation's range; `precision` that of activations and arithmetic.
 
-    `kept_tflite` and `kept_onnx` name the layers (by output tensor and by node) that stay in float.
+    `kept` names the layers (ONNX nodes) that stay in float.
     """
 
     ranges: RangeRule = "min-max"
     precision: Precision = "int8"
-    kept_tflite: tuple[str, ...] = ()
-    kept_onnx: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()

@@ -51,15 +51,21 @@ class Histogram:
         return (edges[:-1] + edges[1:]) / 2
 
 
-def histograms_of(
-    names: Iterable[Name], seen: Callable[[], Iterable[tuple[Name, NDArray[np.float32]]]]
-) -> dict[Name, Histogram]:
-    """The histograms of the named tensors, in two passes over what `seen` gives: the ends of each, then its counts."""
+Seen = Callable[[], Iterable[tuple[Name, NDArray[np.float32]]]]
+
+
+def spans_of(names: Iterable[Name], seen: Seen[Name]) -> dict[Name, Range]:
+    """The smallest and the largest value of each of the named tensors, and zero."""
     spans = dict.fromkeys(names, (0.0, 0.0))
     for name, values in seen():
         low, high = spans[name]
         spans[name] = min(low, float(values.min())), max(high, float(values.max()))
-    histograms = {name: Histogram(*span) for name, span in spans.items()}
+    return spans
+
+
+def histograms_of(names: Iterable[Name], seen: Seen[Name]) -> dict[Name, Histogram]:
+    """The histograms of the named tensors, in two passes over what `seen` gives: the ends of each, then its counts."""
+    histograms = {name: Histogram(*span) for name, span in spans_of(names, seen).items()}
     for name, values in seen():
         histograms[name].add(values)
     return histograms

@@ -15,7 +15,7 @@ from torch.fx import GraphModule
 
 from edgetl.exporter.calibration import images_of, pictures_of
 from edgetl.exporter.deployed import Deployed
-from edgetl.exporter.layers import matched, onnx_layers, tflite_layers, torch_layers
+from edgetl.exporter.layers import matched, onnx_layers, torch_layers
 from edgetl.exporter.ranges import Range
 from edgetl.exporter.simulation.bias import correct_biases
 from edgetl.exporter.simulation.distil import Schedule, distil
@@ -80,17 +80,14 @@ class Reworking:
     def _ranges(self, graph: GraphModule) -> dict[str, Range]:
         return observe(graph, self._calibration, "mse")
 
-    def most_sensitive(self, share: float, float_tflite: bytes, float_onnx: Path) -> tuple[list[str], list[str]]:
-        """The layers of the equalized network that lose the most: TFLite output tensors, and ONNX nodes."""
+    def most_sensitive(self, share: float, float_onnx: Path) -> list[str]:
+        """The layers of the equalized network that lose the most, as ONNX nodes."""
         own = torch_layers(self.equalized)
-        tflite, graph = (
-            matched(own, tflite_layers(float_tflite), "TFLite"),
-            matched(own, onnx_layers(float_onnx), "ONNX"),
-        )
+        nodes = matched(own, onnx_layers(float_onnx))
         noise = noise_of_layers(self.equalized, self._ranges(self.equalized), self._calibration[:LISTENED])
         worst = most_sensitive(noise, share)
         self._reporter.say("kept in float: " + ", ".join(f"{own[i].name} ({noise[i]:.0f} dB)" for i in worst))
-        return [tflite[i].name for i in worst], [graph[i].name for i in worst]
+        return [nodes[i].name for i in worst]
 
 
 def _copy_of(graph: GraphModule) -> GraphModule:

@@ -19,13 +19,11 @@ from edgetl.exporter.options import Options
 from edgetl.exporter.quantization import Quantization
 from edgetl.exporter.resemblance import features_by
 from edgetl.exporter.reworking import Reworking
-from edgetl.exporter.tflite import Converter
 from edgetl.exporter.work_folder import MORE
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import Run
 
 DISTILLING = 0.6  # of the time that is left; the rest is for converting and measuring what came of it
-EXPORTED = "exported.onnx"  # the graph as torch wrote it; onnx2tf rewrites the one that it is given
 MOST_MORE = 400  # pictures of train that calibrate on the rung of more pictures
 
 
@@ -57,10 +55,8 @@ class Sources:
         graph = folder / conversion.ONNX_NAME
         if weights == "as trained":
             conversion.timed(self._reporter, "torch to ONNX", lambda: self._write_trained(graph))
-            with storage(folder):
-                shutil.copy(graph, folder / EXPORTED)
         else:
-            known = self.source("as trained") / EXPORTED
+            known = self.source("as trained") / conversion.ONNX_NAME
             conversion.timed(self._reporter, f"weights {weights}", lambda: self._write(weights, known, graph, left_s))
         return folder
 
@@ -77,15 +73,12 @@ class Sources:
         if not write_exchanged(known, reworking.trained, graph, out):
             deployed.write_module(graph, self._run.record.preprocessing.size, out)
 
-    def quantization(self, rung: Rung, source: Path, converter: Converter) -> Quantization:
+    def quantization(self, rung: Rung, source: Path) -> Quantization:
         """The rung's quantization, with the layers named that stay in float."""
         if not rung.kept:
             return rung.quantization
-        conversion.float_model(source, converter)
-        tflite, onnx = self._reworking.most_sensitive(
-            rung.kept, (source / "float32.tflite").read_bytes(), conversion.folded_onnx(source)
-        )
-        return msgspec.structs.replace(rung.quantization, kept_tflite=tuple(tflite), kept_onnx=tuple(onnx))
+        kept = self._reworking.most_sensitive(rung.kept, conversion.folded_onnx(source))
+        return msgspec.structs.replace(rung.quantization, kept=tuple(kept))
 
     def calibration(self) -> Path:
         """The .npy of the pictures that calibrate."""

@@ -15,16 +15,15 @@ import msgspec
 
 from edgetl.errors import ExportError, UsageError, storage
 from edgetl.exporter.quantization import Quantization
-from edgetl.exporter.unconvertible import Node, cause_in_log, nodes_of
 from edgetl.trainer.allocation import return_freed_memory
 
 TIMEOUT_S = 1800
 ORDER_NAME = "quantization.json"
 LOG_NAME = "tflite.log"
-_DISK_FULL = os.strerror(errno.ENOSPC)  # as Python, TensorFlow and protobuf all say it
+_DISK_FULL = os.strerror(errno.ENOSPC)  # as Python and protobuf both say it
 _FULL_BYTES = 1 << 16  # free space below which a disk on which writing failed is full
-# Python's own, std::bad_alloc of C++, and TensorFlow's.
-_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "Cannot allocate memory", "OOM when allocating")
+# Python's own, and std::bad_alloc of C++.
+_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "Cannot allocate memory")
 # What the signals mean that end a converter, for people who do not know them.
 _ENDED_BY: dict[int, str] = {
     signal.SIGKILL: "killed by SIGKILL, as Linux does to the largest process when memory runs out",
@@ -62,15 +61,15 @@ def convert(
     """Converts `folder`/model.onnx to float32.tflite and, unless that is all, to PRECISION.tflite there. `float_of` is another
     folder with weights of the same net: a program that takes a second one writes float32.tflite there too, and is begun once.
 
-    What does not depend on `how` is kept in the folder for the next time. Raises ExportError, StorageError.
+    Raises ExportError, StorageError.
     """
     how, converter = how or Quantization(), converter or Converter()
     folders = [folder] if float_of is None else [folder, float_of]
-    log, nodes = converter.log or folder / LOG_NAME, nodes_of(folder / "model.onnx")  # first: onnx2tf rewrites the file
+    log = converter.log or folder / LOG_NAME
     with storage(log), log.open("ab") as out:
         begun = out.tell()
         (folder / ORDER_NAME).write_bytes(msgspec.json.encode(how))
-        return_freed_memory()  # TensorFlow takes as much as this process had at its peak
+        return_freed_memory()  # what exporting and reworking took is not needed beside it
         try:
             done = subprocess.run(
                 [*converter.command, *map(str, folders)], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
@@ -84,7 +83,7 @@ def convert(
     if done.returncode != 0 or missing:
         said = _said(log, begun)
         _refuse_full_disk(folder, said)
-        raise ExportError(f"the TFLite conversion failed ({_how(done.returncode)}): {_cause(done.returncode, said, nodes)}; "
+        raise ExportError(f"the TFLite conversion failed ({_how(done.returncode)}): {_cause(done.returncode, said)}; "
                           f"its log is {log}")  # fmt: skip
 
 
@@ -106,11 +105,8 @@ def _how(code: int) -> str:
     return f"exit code {code}" if code >= 0 else _ENDED_BY.get(-code, f"killed by signal {-code}")
 
 
-def _cause(code: int, said: str, nodes: list[Node]) -> str:
-    """The operator and layer that it failed at, or else what a person can do, or its last words."""
-    known = cause_in_log(said, nodes)
-    if known:
-        return f"{known}; choose another --model"
+def _cause(code: int, said: str) -> str:
+    """What a person can do where the system ended it; else its last words."""
     last = _last_line(said)
     if code == -signal.SIGKILL:
         return _MORE_MEMORY

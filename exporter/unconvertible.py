@@ -1,21 +1,12 @@
-"""Names the operator and the layer that a conversion failed at, from what the converters and the interpreter say of it."""
+"""Names the operator and the layer that a conversion failed at, from what torch, ONNX and the interpreter say of it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
-
-import msgspec
 
 from edgetl.runtime.graphs import TfliteGraph
 
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-# onnx2tf names the ONNX node that it could not turn into TensorFlow.
-_ONNX_NODE = re.compile(r"onnx_op_name: (\S+)")
-# TensorFlow Lite's converter, for an operator without a built-in, and its quantizer, for one without an int8 form.
-_NO_BUILTIN = re.compile(r"'(tf\.\w+)' op is neither a custom op nor a flex op")
-_NO_INT8 = re.compile(r"[Qq]uantization not yet supported for op: '?(\w+)'?")
 # torch's exporter, for an operator that it has no ONNX form of; the node is one of its own graph.
 _NO_ONNX = re.compile(r"No ONNX function found for <OpOverload\(op='([^']+)'")
 _TORCH_NODE = re.compile(r"Error when translating node %(\w+)")
@@ -25,34 +16,6 @@ _SCOPE = re.compile(r"'([^']*)'")
 SCOPES = "pkg.torch.onnx.name_scopes"  # where torch writes an ONNX node's layer
 # The interpreter, for an operator that it has no kernel of in the file's numbers; the node is the operator's place in the file.
 _NO_KERNEL = re.compile(r"Node number (\d+) \((\w+)\) failed")
-
-
-class Node(msgspec.Struct, frozen=True):
-    """An ONNX node: its operator, its name, and the layer of the network that it came from."""
-
-    kind: str
-    name: str
-    layer: str
-
-
-def cause_in_log(log: str, nodes: Iterable[Node]) -> str | None:
-    """Why a TFLite conversion failed, in words that name operator and layer; None where its log does not tell."""
-    text = _COLOUR.sub("", log)
-    if named := _ONNX_NODE.findall(text):
-        for node in nodes:
-            if node.name == named[-1]:
-                return f"onnx2tf cannot convert operator {node.kind} of layer {node.layer} (ONNX node {node.name})"
-    if kinds := _NO_BUILTIN.findall(text):
-        return f"TensorFlow Lite has no operator {kinds[-1]}{_layer_of(kinds[-1].removeprefix('tf.'), nodes)}"
-    if kinds := _NO_INT8.findall(text):
-        return f"TensorFlow Lite has no int8 form of operator {kinds[-1]}{_layer_of(kinds[-1], nodes)}"
-    return None
-
-
-def _layer_of(kind: str, nodes: Iterable[Node]) -> str:
-    """The first layer with an ONNX operator that is called alike (`FLOOR_MOD` and `FloorMod`)."""
-    plain = kind.replace("_", "").casefold()
-    return next((f" of layer {node.layer}" for node in nodes if node.kind.casefold() == plain), "")
 
 
 def cause_in_run(message: str, graph: TfliteGraph) -> str | None:
@@ -70,17 +33,12 @@ def cause_in_torch(message: str) -> tuple[str, str] | None:
     return (operator[1], node[1]) if operator and node else None
 
 
-def nodes_of(model: Path) -> list[Node]:
-    """The nodes of an ONNX file with their layers; none where the file cannot be read."""
+def layer_of(node: str, model: Path) -> str:
+    """The layer of the network that a node of an ONNX file came from."""
     import onnx
 
-    try:
-        graph = onnx.load(str(model), load_external_data=False).graph
-    except Exception:  # whatever is wrong with the file, the conversion that failed has said so already
-        return []
-    return [
-        Node(n.op_type, n.name, layer_name({p.key: p.value for p in n.metadata_props}.get(SCOPES))) for n in graph.node
-    ]
+    scopes = (n.metadata_props for n in onnx.load(str(model), load_external_data=False).graph.node if n.name == node)
+    return layer_name({p.key: p.value for p in next(scopes, ())}.get(SCOPES))
 
 
 def layer_name(scopes: str | None) -> str:

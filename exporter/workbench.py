@@ -73,7 +73,7 @@ class Workbench:
         self._deadline, self._begun = Deadline(left_s) if self._begun else NEVER, True
         source = self.sources.of(rung, left_s)
         self._deadline.check()
-        how, out = self.sources.quantization(rung, source, self._bounded()), self._folder / RUNGS / rung.name
+        how, out = self.sources.quantization(rung, source), self._folder / RUNGS / rung.name
         files = conversion.quantize(
             source, how, out, self._reporter, self._bounded(), self._deadline, self._float_besides(source)
         )

@@ -14,8 +14,8 @@ from edgetl.errors import EdgetlError, MissingPartError, UsageError, limit_reach
 # An import that fails for one of these means that an extra is missing, not that edgetl is broken.
 EXTRA_OF = {
     "torch": "train", "captum": "train", "optuna": "train", "torchvision": "train", "timm": "train", "open_clip": "train", "safetensors": "train", "matplotlib": "train",
-    "yaml": "train", "rich": "train", "jinja2": "train", "PIL": "train", "onnx": "export", "onnx2tf": "export", "onnxscript": "export",
-    "tensorflow": "export", "onnxruntime": "export", "flatbuffers": "export",
+    "yaml": "train", "rich": "train", "jinja2": "train", "PIL": "train", "onnx": "export", "onnxscript": "export",
+    "onnxruntime": "export", "flatbuffers": "export",
     "cv2": "device", "numpy": "device",
     "gpiod": "line", "paho": "line", "pymodbus": "line", "asyncua": "line",
     "simplejpeg": "device", "starlette": "page", "uvicorn": "page", "ruamel": "page",

@@ -67,7 +67,7 @@ def test_step_that_is_not_one_pixel_value_is_refused(scale: float, zero: int) ->
 def test_layer_that_was_kept_in_float_computes_in_float(tmp_path: Path) -> None:
     graphs.written(tmp_path)
     kept = onnx_layers(folded(tmp_path))[0].name
-    quantize(tmp_path, Quantization(precision="mixed", kept_onnx=(kept,)))
+    quantize(tmp_path, Quantization(precision="mixed", kept=(kept,)))
     model = (tmp_path / "mixed.onnx").read_bytes()
     plain, fast = (
         np.stack([opened.logits(image) for image in graphs.pictures()])

@@ -107,7 +107,7 @@ def test_gelu_is_one_operator_in_int8_in_both_files(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_float_file_is_the_same_beside_another_conversion_and_by_itself(tmp_path: Path) -> None:
-    """One process makes it after the quantized file of other weights of that net; names in it count on from nothing."""
+    """One process makes it after the quantized file of other weights of that net."""
     other, beside, alone = (tmp_path / name for name in ("other", "beside", "alone"))
     for folder in (other, beside, alone):
         folder.mkdir()
@@ -120,7 +120,7 @@ def test_float_file_is_the_same_beside_another_conversion_and_by_itself(tmp_path
 
 
 def test_converter_does_without_torch() -> None:
-    """Its process holds TensorFlow as it is; torch would be 200 MB more."""
+    """torch would be 200 MB more, and more than a second."""
     program = "import edgetl.exporter.tflite_process, sys; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "False\n"
 

@@ -12,40 +12,10 @@ from torch import nn
 from edgetl.errors import ExportError
 from edgetl.exporter import tflite
 from edgetl.exporter.deployed import write_onnx
-from edgetl.exporter.unconvertible import Node, cause_in_log, cause_in_run, layer_name
+from edgetl.exporter.unconvertible import cause_in_run, layer_name
 from edgetl.runtime.graphs import TfliteGraph, TfliteOperator, TfliteTensor
 from edgetl.trainer.backbones import describe
 from edgetl.trainer.network import Network
-
-NODES = [Node("Conv", "node_conv", "stem"), Node("Det", "n0", "blocks.3.odd"), Node("FloorMod", "n1", "blocks.4")]
-
-
-@pytest.mark.parametrize(
-    ("log", "words"),
-    [
-        (
-            "\x1b[31mERROR:\x1b[0m onnx_op_name: n0\nERROR: Read this",
-            "onnx2tf cannot convert operator Det of layer blocks.3.odd",
-        ),
-        (
-            "loc(x): error: 'tf.FloorMod' op is neither a custom op nor a flex op",
-            "no operator tf.FloorMod of layer blocks.4",
-        ),
-        (
-            "RuntimeError: Quantization not yet supported for op: 'FLOOR_MOD'",
-            "no int8 form of operator FLOOR_MOD of layer blocks.4",
-        ),
-        ("error: 'tf.Betainc' op is neither a custom op nor a flex op", "TensorFlow Lite has no operator tf.Betainc"),
-    ],
-)
-def test_what_the_converters_say_is_understood(log: str, words: str) -> None:
-    found = cause_in_log(log, NODES)
-    assert found is not None and words in found
-
-
-@pytest.mark.parametrize("log", ["", "Killed", "onnx_op_name: somebody_else", "ValueError: no"])
-def test_other_failures_are_left_to_their_last_words(log: str) -> None:
-    assert cause_in_log(log, NODES) is None
 
 
 def test_operator_without_a_kernel_is_named_with_its_layer() -> None:
@@ -103,5 +73,5 @@ def test_onnx_operator_that_the_tflite_converter_lacks(tmp_path: Path) -> None:
     with pytest.raises(ExportError) as caught:
         tflite.convert(tmp_path)
     message = str(caught.value)
-    assert "operator DFT of layer layer2" in message and "choose another --model" in message
+    assert "operator for DFT of layer layer2" in message and "choose another --model" in message
     assert f"its log is {tmp_path / 'tflite.log'}" in message and "\n" not in message

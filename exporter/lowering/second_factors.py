@@ -7,30 +7,29 @@ stood 23 dB above the noise, and 32 in the reference kernels. A range that lies 
 
 from __future__ import annotations
 
+from edgetl.exporter.lowering.graph import Graph, Operator
 from edgetl.exporter.ranges import Range
-from edgetl.runtime.graphs import TfliteGraph, TfliteOperator
 
 _PRODUCT = "BATCH_MATMUL"
 # They move values, so that what they give has the steps of what they are given.
-_MOVES = {"RESHAPE", "TRANSPOSE", "STRIDED_SLICE", "SLICE", "SQUEEZE", "EXPAND_DIMS", "SPLIT", "UNPACK", "GATHER"}
+_MOVES = {"RESHAPE", "TRANSPOSE", "STRIDED_SLICE", "SLICE", "GATHER", "BROADCAST_TO"}
 _LOWEST, _HIGHEST = 128, 127  # steps below and above a zero point of 0
 
 
-def second_factors(graph: TfliteGraph) -> set[int]:
-    """The tensors (by index) that are second factors of products, and those that these are only moved from."""
-    made_by = {index: operator for operator in graph.operators for index in operator.outputs}
-    found: set[int] = set()
+def second_factors(graph: Graph) -> set[str]:
+    """The tensors that are second factors of products, and those that these are only moved from."""
+    makers, found = graph.makers(), set[str]()
     for operator in graph.operators:
         if operator.kind == _PRODUCT:
-            found |= _moved_from(operator.inputs[1], made_by)
+            found |= _moved_from(operator.inputs[1], makers)
     return found
 
 
-def _moved_from(index: int, made_by: dict[int, TfliteOperator]) -> set[int]:
-    found = {index}
-    while (maker := made_by.get(index)) is not None and maker.kind in _MOVES:
-        index = maker.inputs[1 if maker.kind == "SPLIT" else 0]
-        found.add(index)
+def _moved_from(name: str, makers: dict[str, Operator]) -> set[str]:
+    found = {name}
+    while (maker := makers.get(name)) is not None and maker.kind in _MOVES:
+        name = maker.inputs[0]
+        found.add(name)
     return found
 
 
