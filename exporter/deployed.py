@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgetl.errors import ExportError, StorageError, storage
@@ -41,40 +40,11 @@ class Deployed(nn.Module):
             with torch.no_grad():
                 stem.weight.div_(network.scale)
             self.scale = None
-        _pad_max_pools_with_zeros(self.net)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits of a batch of pixels."""
         centred = pixels + self.shift
         return cast(Tensor, self.net(centred if self.scale is None else centred / self.scale))
-
-
-class ZeroPaddedMaxPool(nn.Module):
-    """A max pool that pads with zeros: the same as padding with minus infinity where no input is negative.
-
-    Minus infinity does not survive conversion: it becomes a padding constant of -3.4e38, which no int8 range holds.
-    """
-
-    def __init__(self, pool: nn.MaxPool2d) -> None:
-        super().__init__()
-        self.kernel, self.stride, self.padding = (_pair(v) for v in (pool.kernel_size, pool.stride, pool.padding))
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """The pooled maps."""
-        rows, columns = self.padding
-        return F.max_pool2d(F.pad(maps, (columns, columns, rows, rows)), self.kernel, self.stride)
-
-
-def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
-
-
-def _pad_max_pools_with_zeros(net: nn.Module) -> None:
-    """Replaces padded max pools. They follow a ReLU in every net we know; where one does not, the gate would see it."""
-    for name, module in list(net.named_modules()):
-        if isinstance(module, nn.MaxPool2d) and any(_pair(module.padding)) and not module.ceil_mode:
-            parent, _, own = name.rpartition(".")
-            setattr(net.get_submodule(parent), own, ZeroPaddedMaxPool(module))
 
 
 def write_onnx(network: Network, size: int, out: Path) -> None:

@@ -33,7 +33,8 @@ TIMM_PREFIX = "timm:"  # `timm:efficientnet_lite0` is timm's own net where a pla
 
 
 class Backbone(msgspec.Struct, frozen=True):
-    """One architecture: timm's name, its input normalization (of pixels 0 to 1), stem and classifier modules."""
+    """One architecture: timm's name, its input normalization (of pixels 0 to 1), stem and classifier modules. `stem` is "" where
+    several convolutions see the picture."""
 
     name: str
     timm_name: str
@@ -74,12 +75,12 @@ def describe(name: str) -> Backbone:
         timm_name=timm_name,
         mean=tuple(cfg.mean),
         std=tuple(cfg.std),
-        stem=_single(cfg.first_conv),
-        classifier=_single(cfg.classifier),
+        stem=cfg.first_conv if isinstance(cfg.first_conv, str) else "",
+        classifier=_first(cfg.classifier),
     )
 
 
-def _single(module: str | tuple[str, ...] | None) -> str:
+def _first(module: str | tuple[str, ...] | None) -> str:
     if isinstance(module, tuple):
         return module[0]
     return module or ""

@@ -43,11 +43,11 @@ def product(builder: Builder, node: Node) -> None:
 
 @lowers("Softmax")
 def softmax(builder: Builder, node: Node) -> None:
-    """Shares of one along the last axis."""
-    rank = len(builder.shape(node, node.inputs[0]))
-    if node.attributes.get("axis", -1) % rank != rank - 1:
-        raise no_form(node, "along another axis than the last")
-    builder.give(node, "SOFTMAX", [builder.plain(node, node.inputs[0])], plain(rank), {"beta": 1.0})
+    """Shares of one along an axis, which must be stored last."""
+    order = builder.order(node.inputs[0])
+    axis = node.attributes.get("axis", -1) % len(order)
+    last = (*(other for other in order if other != axis), axis)
+    builder.give(node, "SOFTMAX", [builder.stored(node, node.inputs[0], last)], last, {"beta": 1.0})
 
 
 @lowers("LayerNormalization")

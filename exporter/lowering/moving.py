@@ -8,6 +8,7 @@ from edgetl.exporter.lowering.axes import CHANNELS_LAST, Order, plain, reshaped,
 from edgetl.exporter.lowering.builder import Builder, no_form
 from edgetl.exporter.lowering.onnx_graph import Node
 from edgetl.exporter.lowering.registry import lowers
+from edgetl.exporter.lowering.windows import padding_with
 
 _REDUCTIONS = {"ReduceMean": "MEAN", "GlobalAveragePool": "MEAN", "ReduceSum": "SUM", "ReduceMax": "REDUCE_MAX",
                "GlobalMaxPool": "REDUCE_MAX", "ReduceMin": "REDUCE_MIN"}  # fmt: skip
@@ -45,6 +46,20 @@ def reduction(builder: Builder, node: Node) -> None:
     inputs = [builder.stored(node, given), builder.numbers(sorted(order.index(axis) for axis in axes))]
     left = order if keeps else _renumbered([axis for axis in order if axis not in axes])
     builder.give(node, _REDUCTIONS[node.kind], inputs, left, {"keepDims": keeps})
+
+
+@lowers("ReduceL2")
+def length(builder: Builder, node: Node) -> None:
+    """The length of what lies along some axes."""
+    given, shape = node.inputs[0], builder.shape(node, node.inputs[0])
+    axes, order, values = _reduced(builder, node, len(shape)), builder.order(given), builder.stored(node, given)
+    whole, keeps = builder.graph.tensors[values].shape, bool(node.attributes.get("keepdims", 1))
+    squares = builder.inner(node, "MUL", [values, values], whole, {"fusedActivationFunction": "NONE"})
+    along = sorted(order.index(axis) for axis in axes)
+    left = order if keeps else _renumbered([axis for axis in order if axis not in axes])
+    sizes = tuple(1 if k in along else size for k, size in enumerate(whole) if keeps or k not in along)
+    total = builder.inner(node, "SUM", [squares, builder.numbers(along)], sizes, {"keepDims": keeps})
+    builder.give(node, "SQRT", [total], left)
 
 
 def _reduced(builder: Builder, node: Node, rank: int) -> set[int]:
@@ -145,16 +160,16 @@ def expand(builder: Builder, node: Node) -> None:
 
 @lowers("Pad")
 def pad(builder: Builder, node: Node) -> None:
-    """Zeros around."""
-    shape, pads = builder.shape(node, node.inputs[0]), builder.constant(node, 1).reshape(2, -1)
-    zero = float(builder.constant(node, 2, np.float32(0))) == 0
-    if node.attributes.get("mode", b"constant") != b"constant" or not zero or (pads < 0).any() or len(node.inputs) > 3:
-        raise no_form(node, "with other than zeros")
-    order = builder.order(node.inputs[0])
-    inputs = [builder.stored(node, node.inputs[0]), builder.numbers(pads.T[list(order)])]
-    if len(shape) != pads.shape[1]:
-        raise no_form(node, "of some axes only")
-    builder.give(node, "PAD", inputs, order)
+    """One value around."""
+    rank, pads = len(builder.shape(node, node.inputs[0])), builder.constant(node, 1).reshape(2, -1)
+    if node.attributes.get("mode", b"constant") != b"constant" or (pads < 0).any():
+        raise no_form(node, "of another kind than with one value around")
+    axes = builder.constant(node, 3, np.arange(rank)).reshape(-1) % rank
+    whole = np.zeros((rank, 2), np.int64)
+    whole[axes] = pads.T
+    order, value = builder.order(node.inputs[0]), float(builder.constant(node, 2, np.float32(0)))
+    inputs = [builder.stored(node, node.inputs[0]), builder.numbers(whole[list(order)])]
+    builder.give(node, *padding_with(builder, inputs, value), order)
 
 
 @lowers("DepthToSpace")

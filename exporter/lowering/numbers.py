@@ -25,12 +25,12 @@ class Integers(msgspec.Struct, frozen=True):
     symmetric: bool
     bias: str
 
-    def steps(self, within: Range) -> Steps:
-        """The finest steps that hold a range and zero; of a tensor of nothing but zeros, steps of 1."""
+    def steps(self, within: Range, least: float = 0.0) -> Steps:
+        """The finest steps that hold a range and zero, but none finer than `least`; of nothing but zeros, steps of 1."""
         low, high = min(float(within[0]), 0.0), max(float(within[1]), 0.0)
         if self.symmetric:
-            return _single(max(-low, high) / self.highest or 1.0, 0)
-        scale = (high - low) / (self.highest - self.lowest) or 1.0
+            return _single(max(max(-low, high) / self.highest or 1.0, least), 0)
+        scale = max((high - low) / (self.highest - self.lowest) or 1.0, least)
         zero = int(np.clip(np.rint(self.lowest - low / scale), self.lowest, self.highest))
         return _single(scale, zero)
 
@@ -49,7 +49,9 @@ class Integers(msgspec.Struct, frozen=True):
 
     def stored(self, values: Array, steps: Steps) -> Array:
         """The integers nearest to real numbers."""
-        found: Array = np.clip(np.rint(values / steps.scale[0]) + steps.zero[0], self.lowest, self.highest)
+        found: Array = np.clip(
+            np.rint(values.astype(np.float64) / steps.scale[0]) + steps.zero[0], self.lowest, self.highest
+        )
         return found.astype(self.type)
 
 

@@ -16,15 +16,19 @@ from edgetl.exporter.ranges import Range
 _OUTPUT_CHANNELS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # axis of the weights
 # They move values or choose among them, so that their results have the steps of what they are given.
 _MOVING = {
-    "RESHAPE", "TRANSPOSE", "PAD", "SLICE", "STRIDED_SLICE", "GATHER", "MAX_POOL_2D", "AVERAGE_POOL_2D", "REDUCE_MAX",
+    "RESHAPE", "TRANSPOSE", "PAD", "PADV2", "SLICE", "STRIDED_SLICE", "GATHER", "MAX_POOL_2D", "AVERAGE_POOL_2D", "REDUCE_MAX",
     "REDUCE_MIN", "BROADCAST_TO", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE",
 }  # fmt: skip
 _ALIKE = {"CONCATENATION", "MAXIMUM", "MINIMUM"}  # all that they are given must have the steps of the result
 _PIXELS: Range = (0.0, 255.0)
 _SHARES = {"SOFTMAX", "LOGISTIC"}
+_SUMS = {"ADD", "SUB"}
+_FINEST_SUM = (
+    2.0**-16
+)  # of the coarsest operand's step: where both cancel out, LiteRT ends the process over steps 16 times finer
 # They have steps of their own on both sides.
 _FREE = {
-    "ADD", "SUB", "MUL", "MEAN", "SUM", "HARD_SWISH", "GELU", "BATCH_MATMUL", "RELU", "RELU6", "RELU_N1_TO_1",
+    "MUL", "MEAN", "SUM", "HARD_SWISH", "GELU", "BATCH_MATMUL", "RELU", "RELU6", "RELU_N1_TO_1",
     "RELU_0_TO_1", "LEAKY_RELU", "PRELU", "ELU", "RSQRT", "EXP", "ABS",
 }  # fmt: skip
 
@@ -90,33 +94,45 @@ class _Quantizer:
 
     def _integer_inputs(self, operator: Operator) -> tuple[str, ...]:
         """The same in integers."""
-        first = self._in_integers(operator.inputs[0]) if operator.kind not in _ALIKE else ""
-        steps = self._steps_of_result(operator, first)
         (name,) = operator.outputs
+        if operator.kind in _ALIKE:
+            steps = self._integers.steps(self._ranges[name])
+            inputs = tuple(self._in_integers(given, steps) for given in operator.inputs)
+        elif operator.kind in _OUTPUT_CHANNELS:
+            steps, first = self._integers.steps(self._ranges[name]), self._in_integers(operator.inputs[0])
+            inputs = first, *self._layer(operator, self._steps_of(first), steps)
+        elif operator.kind in _MOVING:
+            first = self._in_integers(operator.inputs[0])
+            steps = self._steps_of(first)
+            inputs = first, *(self._in_integers(given, steps) for given in operator.inputs[1:])
+        else:
+            inputs = tuple(self._in_integers(given) for given in operator.inputs)
+            steps = self._steps_of_result(operator, inputs)
         self._made.tensors[name] = Tensor(self._source.tensors[name].shape, self._integers.type, steps=steps)
-        if operator.kind in _OUTPUT_CHANNELS:
-            return first, *self._layer(operator, self._made.tensors[first].steps, steps)
-        alike = steps if operator.kind in _ALIKE else None
-        return tuple(self._in_integers(given, alike) for given in operator.inputs)
+        return inputs
 
-    def _steps_of_result(self, operator: Operator, first: str) -> Steps:
+    def _steps_of(self, name: str) -> Steps:
+        steps = self._made.tensors[name].steps
+        assert steps is not None, name
+        return steps
+
+    def _steps_of_result(self, operator: Operator, inputs: tuple[str, ...]) -> Steps:
         (name,) = operator.outputs
-        if operator.kind in _MOVING:
-            steps = self._made.tensors[first].steps
-            assert steps is not None
-            return steps
         if operator.kind in _SHARES:
             return self._integers.share_steps()
         if operator.kind == "TANH":
             return self._integers.tanh_steps()
-        if operator.kind in _FREE | _ALIKE | set(_OUTPUT_CHANNELS):
+        if operator.kind in _SUMS:
+            coarsest = max(float(self._steps_of(given).scale[0]) for given in inputs)
+            return self._integers.steps(self._ranges[name], coarsest * _FINEST_SUM)
+        if operator.kind in _FREE:
             return self._integers.steps(self._ranges[name])
         raise NoForm(operator.kind, operator.node, f"in {self._integers.type}")
 
-    def _layer(self, operator: Operator, given: Steps | None, made: Steps) -> Iterator[str]:
+    def _layer(self, operator: Operator, given: Steps, made: Steps) -> Iterator[str]:
         """A layer's weights and biases, added."""
         weights, axis = self._source.tensors[operator.inputs[1]].data, _OUTPUT_CHANNELS[operator.kind]
-        assert weights is not None and given is not None
+        assert weights is not None
         bias = np.zeros(weights.shape[axis], np.float32)
         if operator.inputs[2]:
             known = self._source.tensors[operator.inputs[2]].data

@@ -62,14 +62,19 @@ def _padding(window: _Window) -> str | None:
     return next((padding for padding in ("VALID", "SAME") if window.fits(padding)), None)
 
 
-def _zeros_around(builder: Builder, node: Node, window: _Window) -> str:
-    """The picture with zeros around it."""
+def _padded(builder: Builder, node: Node, window: _Window, value: float = 0.0) -> str:
+    """The picture with a value around it."""
     picture = builder.stored(node, node.inputs[0], CHANNELS_LAST)
     top, left, bottom, right = window.pads
     batch, rows, columns, channels = builder.graph.tensors[picture].shape
-    pads = builder.numbers([[0, 0], [top, bottom], [left, right], [0, 0]])
     shape = (batch, rows + top + bottom, columns + left + right, channels)
-    return builder.inner(node, "PAD", [picture, pads], shape)
+    inputs = [picture, builder.numbers([[0, 0], [top, bottom], [left, right], [0, 0]])]
+    return builder.inner(node, *padding_with(builder, inputs, value), shape)
+
+
+def padding_with(builder: Builder, inputs: list[str], value: float) -> tuple[str, list[str]]:
+    """The operator that pads with a value, and its inputs: those of one that pads with zeros, and the value if it is another."""
+    return ("PADV2", [*inputs, builder.real(value)]) if value else ("PAD", inputs)
 
 
 @lowers("Conv")
@@ -80,7 +85,7 @@ def convolution(builder: Builder, node: Node) -> None:
     bias = builder.constant(node, 2, np.zeros(len(weights), np.float32))
     window = _Window(builder, node, weights.shape[2:])
     padding = _padding(window)
-    picture = builder.stored(node, node.inputs[0], CHANNELS_LAST) if padding else _zeros_around(builder, node, window)
+    picture = builder.stored(node, node.inputs[0], CHANNELS_LAST) if padding else _padded(builder, node, window)
     options: Options = {
         "padding": padding or "VALID", "strideH": window.strides[0], "strideW": window.strides[1],
         "dilationHFactor": window.dilations[0], "dilationWFactor": window.dilations[1], "fusedActivationFunction": "NONE",
@@ -102,8 +107,10 @@ def pool(builder: Builder, node: Node) -> None:
     window, means = _Window(builder, node, tuple(node.attributes["kernel_shape"])), node.kind == "AveragePool"
     zeros_count = means and bool(node.attributes.get("count_include_pad")) and any(window.pads)
     picture, padding = builder.stored(node, node.inputs[0], CHANNELS_LAST), None if zeros_count else _padding(window)
-    if padding is None and (zeros_count or (not means and _is_rectified(builder, node.inputs[0]))):
-        picture = _zeros_around(builder, node, window)
+    if padding is None and (zeros_count or not means):
+        # Where nothing is below zero, zeros change no largest value, and fast kernels know them.
+        around = 0.0 if zeros_count or _is_rectified(builder, node.inputs[0]) else float(np.finfo(np.float32).min)
+        picture = _padded(builder, node, window, around)
         window.before, window.pads = builder.graph.tensors[picture].shape[1:3], _NO_PADS
         padding = _padding(window)
     if padding is None or any(d != 1 for d in window.dilations):

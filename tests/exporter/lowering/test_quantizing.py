@@ -82,7 +82,7 @@ NET = (
         node("HardSigmoid", "b", "gate", alpha=1 / 6),
         node("Mul", "first gate", "gated"),
         node("Concat", "gated first", "both", axis=1),
-        node("MaxPool", "both", "small", kernel_shape=[2, 2], strides=[2, 2]),
+        node("MaxPool", "both", "small", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
         node("Conv", "small c.w c.b", "c"),
         node("GlobalAveragePool", "c", "mean"),
         node("Flatten", "mean", "flat"),
@@ -186,6 +186,29 @@ def test_operator_without_an_int8_form_is_named(tmp_path: Path, pictures: Path) 
     graph = lowered(write(tmp_path, nodes, {"w": weights(3, 3, 1, 1)}, SHAPE))
     with pytest.raises(NoForm, match="operator SQRT of ONNX node node_logits has no form in TFLite: in int8"):
         quantized(graph, ranges_of(graph, pictures, "min-max"))
+
+
+def test_sum_that_cancels_out_does_not_end_the_process(tmp_path: Path, pictures: Path, images: Any) -> None:
+    """LiteRT aborts where a sum's step is 2^20 times finer than its operands'."""
+    nodes = [node("Conv", "pixels w", "x"), node("Mul", "x minus", "y"), node("Add", "x y", "z"),
+             node("Add", "z tiny", "s"), node("Add", "s x", "a"), node("Sub", "a x", "logits")]  # fmt: skip
+    plain = np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1)
+    graph = lowered(
+        write(
+            tmp_path,
+            nodes,
+            {"w": plain, "minus": np.float32(-1), "tiny": np.full((1, 3, 8, 8), 1e-7, np.float32)},
+            SHAPE,
+        )
+    )
+    made = quantized(graph, ranges_of(graph, pictures, "min-max"))
+    assert np.isfinite(logits(made, images, "BUILTIN_REF")).all()
+
+
+def test_no_tensor_is_left_that_nobody_reads(graph: Graph, pictures: Path) -> None:
+    made = quantized(graph, ranges_of(graph, pictures, "mse"))
+    used = {n for o in made.operators for n in (*o.inputs, *o.outputs)} | {*made.inputs, *made.outputs}
+    assert set(made.tensors) == used - {""}
 
 
 def test_same_graph_gives_the_same_bytes(graph: Graph, pictures: Path) -> None:
