@@ -30,7 +30,7 @@ class Judged(msgspec.Struct):
 
 def judge(
     model: str, logits: Logits, pictures: dict[str, list[SplitRecord]], data: Path, how: Preprocessing,
-    rule: DecisionRule, advance: Callable[[int, int], None],
+    rule: DecisionRule, advance: Callable[[int, int], None], input_of: Callable[[Path], Image] | None = None,
 ) -> Judged:  # fmt: skip
     """Evaluates one model on every split that has pictures."""
     judged = Judged(model, {}, {})
@@ -42,7 +42,9 @@ def judge(
             rows.append(logits(image))
             return rows[-1]
 
-        judged.by_split[split] = evaluate(data, listed, noted, how, rule, model=model, split=split, progress=advance)
+        judged.by_split[split] = evaluate(
+            data, listed, noted, how, rule, model=model, split=split, progress=advance, input_of=input_of
+        )
         judged.logits[split] = np.stack(rows)
     return judged
 

@@ -62,11 +62,11 @@ def _root_logger_at(level: int) -> Iterator[None]:
 
 def folded(folder: Path) -> Path:
     """`folder`/model.onnx with its batch norms folded and its shapes known; made once. Raises ExportError, StorageError."""
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
     out = folder / "folded.onnx"
     if not out.exists():
         try:
+            from onnxruntime.quantization.shape_inference import quant_pre_process
+
             with storage(folder), _root_logger_at(logging.ERROR):
                 quant_pre_process(str(folder / "model.onnx"), str(out), skip_symbolic_shape=True)
         except StorageError:

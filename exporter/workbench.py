@@ -10,6 +10,7 @@ import msgspec
 from edgetl.errors import ExportError, ModelError
 from edgetl.exporter import calibration, conversion, onnx_int8
 from edgetl.exporter.deadline import NEVER, Deadline
+from edgetl.exporter.decoded import Decoded
 from edgetl.exporter.ladder.climb import Tried
 from edgetl.exporter.ladder.gate import Outcome, pass_or_refuse
 from edgetl.exporter.ladder.rungs import Rung
@@ -62,6 +63,7 @@ class Workbench:
         self._float: Judged | None = None
         log = log_of(run.folder, options.name)
         self._converter = Converter(log=log) if options.converter is None else Converter(options.converter, log)
+        self._decoded = Decoded(run.record.preprocessing)
         self.sources = Sources(run, data, folder, options, reporter)
         self._deadline = NEVER
         self._begun = False
@@ -181,7 +183,7 @@ class Workbench:
                 totals[name] = done
                 self._reporter.advance(sum(totals.values()))
 
-            return judge(name, models[name], {split: pictures}, self._data, how, rule, advance)
+            return judge(name, models[name], {split: pictures}, self._data, how, rule, advance, self._decoded)
 
         with ThreadPoolExecutor(cores()) as pool:
             return list(pool.map(measured, models))

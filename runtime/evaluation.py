@@ -68,9 +68,11 @@ def check_labels(root: Path, pictures: Iterable[Picture], labels: tuple[str, ...
 
 def evaluate(
     root: Path, pictures: list[Picture], logits: Logits, how: Preprocessing, rule: DecisionRule,
-    *, model: str, split: str, progress: Progress | None = None,
+    *, model: str, split: str, progress: Progress | None = None, input_of: Callable[[Path], Image] | None = None,
 ) -> Evaluation:  # fmt: skip
-    """Judges every picture from its file on. Unreadable ones are passed over and reported."""
+    """Judges every picture from its file on. Unreadable ones are passed over and reported. `input_of` gives the model input of a
+    file where it is known already; it raises PictureError."""
+    input_of = input_of or (lambda path: preprocess(read_picture(path), how))
     check_labels(root, pictures, rule.labels)
     truth: list[int] = []
     predicted: dict[str, str] = {}
@@ -80,7 +82,7 @@ def evaluate(
     verdicts = {label: {"OK": 0, "NG": 0, "UNKNOWN": 0} for label in rule.labels}
     for done, picture in enumerate(pictures, start=1):
         try:
-            image = preprocess(read_picture(root / picture.path), how)
+            image = input_of(root / picture.path)
         except PictureError as error:
             passed_over[picture.path] = str(error)
             continue

@@ -10,7 +10,7 @@ from edgetl.exporter.lowering.onnx_graph import Node
 from edgetl.exporter.lowering.registry import lowers
 
 _UNARY = {
-    "Relu": "RELU", "Sigmoid": "LOGISTIC", "Tanh": "TANH", "Exp": "EXP", "Abs": "ABS", "Neg": "NEG", "Sqrt": "SQRT",
+    "Relu": "RELU", "Sigmoid": "LOGISTIC", "Tanh": "TANH", "Exp": "EXP", "Abs": "ABS", "Sqrt": "SQRT",
     "HardSwish": "HARD_SWISH", "Elu": "ELU", "Floor": "FLOOR", "Sin": "SIN", "Cos": "COS", "Log": "LOG",
 }  # fmt: skip
 _BINARY = {"Add": "ADD", "Sub": "SUB", "Mul": "MUL", "Div": "DIV", "Max": "MAXIMUM", "Min": "MINIMUM", "Pow": "POW"}
@@ -27,6 +27,14 @@ def unary(builder: Builder, node: Node) -> None:
         raise no_form(node, "alpha is not 1")
     given = node.inputs[0]
     builder.give(node, _UNARY[node.kind], [builder.stored(node, given)], builder.order(given))
+
+
+@lowers("Neg")
+def negation(builder: Builder, node: Node) -> None:
+    """The other sign: by a product, which has an int8 form."""
+    given = node.inputs[0]
+    inputs = [builder.stored(node, given), builder.real(-1.0)]
+    builder.give(node, "MUL", inputs, builder.order(given), {"fusedActivationFunction": "NONE"})
 
 
 @lowers("LeakyRelu")

@@ -24,8 +24,7 @@ _OPTIONS = {
     "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions", "DEPTH_TO_SPACE": "DepthToSpaceOptions",
     "RESHAPE": "ReshapeOptions", "TRANSPOSE": "TransposeOptions", "PAD": "PadOptions", "SLICE": "SliceOptions",
     "HARD_SWISH": "HardSwishOptions", "QUANTIZE": "QuantizeOptions", "DEQUANTIZE": "DequantizeOptions",
-    "MAXIMUM": "MaximumMinimumOptions", "MINIMUM": "MaximumMinimumOptions", "EXP": "ExpOptions", "ABS": "AbsOptions",
-    "NEG": "NegOptions", "POW": "PowOptions", "BROADCAST_TO": "BroadcastToOptions",
+    "MAXIMUM": "MaximumMinimumOptions", "MINIMUM": "MaximumMinimumOptions", "EXP": "ExpOptions", "ABS": "AbsOptions", "POW": "PowOptions", "BROADCAST_TO": "BroadcastToOptions",
 }  # fmt: skip
 _WORDS = {
     "padding": schema.Padding, "fusedActivationFunction": schema.ActivationFunctionType,

@@ -15,7 +15,7 @@ from edgetl.exporter.simulation.graph import LAYERS, Walker, rounded_nodes
 from edgetl.trainer.network import pixels_of
 
 WEIGHT_LIMIT = 127  # int8 weights are symmetric and leave −128 out
-BATCH = 16
+BATCH = 4
 
 
 def batches(images: Tensor, size: int = BATCH) -> Iterator[Tensor]:
