@@ -1,11 +1,11 @@
-"""An int8 export beside those of others: `python -m edgetl.benchmarks.export_peers OUT [--peer PYTHON] [-- FLAGS …]`.
+"""An int8 export beside those of others: `python -m edgetl.benchmarks.export_peers OUT [--peer PYTHON] [--onnx2tf PYTHON] [-- FLAGS …]`.
 
 In turns: `edgetl export` of a MobileNetV2 under a probe, with FLAGS of its own; `onnx2tf -oiqt`, as one types it, on the ONNX
 that edgetl made of that net, calibrated by the same pictures; Ultralytics' `export format=tflite int8=True` of a YOLOv8n
 classifier, by the same pictures too. That one has random weights, since its own lie on a hub, so it is asked how long and how
 large, not how well. edgetl's time has in it what the others leave to the user: two model files, float and int8 judged on val
 and test, further rungs where int8 loses too much, and a golden set. With --peer PYTHON an environment that has ultralytics
-already is used; else one is made in OUT.
+already is used, with --onnx2tf PYTHON one that has onnx2tf; else they are made in OUT.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import numpy as np
 
 from edgetl.benchmarks.commands_of import data_root, run_edgetl, watched
 from edgetl.benchmarks.machine import machine
-from edgetl.benchmarks.peers.environments import ULTRALYTICS, python_with, quiet, versions
+from edgetl.benchmarks.peers.environments import ONNX2TF, ULTRALYTICS, python_with, quiet, versions
 from edgetl.benchmarks.peers.folders import in_folders
 from edgetl.benchmarks.peers.plain_tflite import plain_logits
 from edgetl.benchmarks.peers.rounds import Figures, in_rounds
 from edgetl.benchmarks.peers.ultralytics import exported
 from edgetl.benchmarks.real_pictures import SETS, WEIGHTS
-from edgetl.errors import EdgetlError, MissingPartError
+from edgetl.errors import EdgetlError
 from edgetl.exits import ended
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.evaluation import evaluate, pictures_of_split
@@ -77,11 +77,10 @@ def by_edgetl(export: Export) -> Figures:
             "int8": _percent(on_test[shipped.path]), "rung": told["rung"]}  # fmt: skip
 
 
-def by_onnx2tf(export: Export) -> Figures:
+def by_onnx2tf(peer: Callable[[], Path], export: Export) -> Figures:
     """The plain command on the same graph; its files are judged by the pictures that edgetl's are judged by."""
-    command = Path(sys.executable).with_name("onnx2tf")
-    if not command.exists():
-        raise MissingPartError("onnx2tf: not installed; pip install 'edgetl[export]'")
+    python = peer()
+    command = python.with_name("onnx2tf")
     folder = export.out / "onnx2tf"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -106,6 +105,7 @@ def by_onnx2tf(export: Export) -> Figures:
         "peak_mb": cost.peak_mb,
         "file_bytes": made["int8"].stat().st_size,
         **accuracies,
+        "versions": versions(python, "onnx2tf", "tensorflow"),
     }
 
 
@@ -140,6 +140,7 @@ def _percent(share: float) -> float:
 @click.argument("out", type=click.Path(path_type=Path))
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
 @click.option("--peer", type=click.Path(path_type=Path, exists=True), default=None, help="A Python with ultralytics.")
+@click.option("--onnx2tf", type=click.Path(path_type=Path, exists=True), default=None, help="A Python with onnx2tf.")
 @click.option(
     "--data", type=click.Path(path_type=Path, exists=True), default=None, help="Default: TrashNet in $EDGETL_DATA."
 )
@@ -148,7 +149,8 @@ def _percent(share: float) -> float:
 @click.option("--imgsz", default=224, show_default=True)
 @click.option("--rounds", default=3, show_default=True)
 def main(
-    out: Path, flags: tuple[str, ...], peer: Path | None, data: Path | None, model: str, weights: str | None, imgsz: int, rounds: int
+    out: Path, flags: tuple[str, ...], peer: Path | None, onnx2tf: Path | None, data: Path | None, model: str, weights: str | None,
+    imgsz: int, rounds: int,
 ) -> None:  # fmt: skip
     """Interleaved rounds of all exports, then one line of JSON, also written to OUT/export_peers.json."""
     out, data = out.resolve(), (data or data_root() / SETS["trashnet"]).resolve()
@@ -158,7 +160,9 @@ def main(
                "--imgsz", imgsz, "--out", export.run)  # fmt: skip
     rows = in_rounds(rounds, {
         "edgetl export": lambda _: by_edgetl(export),
-        "onnx2tf -oiqt": lambda _: by_onnx2tf(export),
+        "onnx2tf -oiqt": lambda _: by_onnx2tf(
+            lambda: python_with(ONNX2TF, onnx2tf, out / "onnx2tf-python", "--onnx2tf"), export
+        ),
         "ultralytics export": lambda _: by_ultralytics(lambda: python_with(ULTRALYTICS, peer, out / "ultralytics-python"), export),
     })  # fmt: skip
     pictures = json.loads((export.run / "splits.json").read_text())

@@ -38,27 +38,37 @@ _QUIET = {"YOLO_VERBOSE": "false", "YOLO_OFFLINE": "true", "HF_HUB_OFFLINE": "1"
 
 
 class Program(msgspec.Struct, frozen=True):
-    """Another program: the module by which it is known, which is also its package's name, and what pip is asked for."""
+    """Another program: the module by which it is known, which is also its package's name, and what pip is asked for; `on_torch` says
+    whether it is given edgetl's version of torch."""
 
     module: str
     packages: tuple[str, ...]
+    on_torch: bool = True
 
 
 ULTRALYTICS = Program(
     "ultralytics",
     ("torchvision", "ultralytics>=8.4,<9", "litert-torch>=0.10", "ai-edge-litert>=2.3", "ai-edge-quantizer>=0.10"),
 )  # fmt: skip
+ONNX2TF = Program(
+    "onnx2tf",
+    (
+        "onnx2tf>=1.29,<1.30", "tensorflow>=2.19,<2.20", "tf-keras>=2.19,<2.20", "onnx>=1.17,<1.20", "onnxruntime>=1.20,<1.24",
+        "ai-edge-litert>=1.2,<2.2", "sympy>=1.13,<2",
+    ),
+    on_torch=False,
+)  # fmt: skip
 ANOMALIB = Program("anomalib", ("torchvision", "anomalib>=2,<3"))
 
 
-def python_with(program: Program, given: Path | None, folder: Path) -> Path:
-    """The Python to run a program with: the one that was `given`, or that of an environment in `folder`, which is made where
+def python_with(program: Program, given: Path | None, folder: Path, option: str = "--peer") -> Path:
+    """The Python to run a program with: the one that was `given` with `option`, or that of an environment in `folder`, which is made where
     it is not there yet. Raises MissingPartError where it lacks the program, or cannot be had."""
     python = folder / "bin" / "python" if given is None else Path(os.path.abspath(given))  # noqa: PTH100 - a link stays one
     if given is None and not has(python, program):
         _make(program, folder)
     if not has(python, program):
-        where = "the environment that was made for it" if given is None else "the Python that --peer names"
+        where = "the environment that was made for it" if given is None else f"the Python that {option} names"
         raise MissingPartError(f"{program.module}: not in {where}")
     return python
 
@@ -70,18 +80,19 @@ def has(python: Path, program: Program) -> bool:
 
 
 def _make(program: Program, folder: Path) -> None:
-    """An environment with a program and edgetl's own version of torch, so that none is ahead by its torch. That comes first:
-    what needs it takes the one that is there."""
+    """An environment with a program and, where it runs on torch, edgetl's own version of that, so that none is ahead by its torch.
+    That comes first: what needs it takes the one that is there."""
     venv.create(folder, with_pip=True)
-    python, torch = folder / "bin" / "python", _torch()
-    for packages in ((torch,), (torch, *program.packages)):
+    python, torch = folder / "bin" / "python", (_torch(),)
+    for packages in (torch, (*torch, *program.packages)) if program.on_torch else (program.packages,):
         words = [str(python), "-m", "pip", "install", "--quiet", *packages]
         done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
             raise MissingPartError(f"{program.module}: pip could not install it ({last[:200]})")
     packages_folder = next(folder.glob("lib/python*/site-packages"))
-    (packages_folder / "sitecustomize.py").write_text(_OPERATORS)
+    if program.on_torch:
+        (packages_folder / "sitecustomize.py").write_text(_OPERATORS)
 
 
 def _torch() -> str:
