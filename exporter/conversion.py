@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from edgetl.exporter.deadline import NEVER, Deadline
 from edgetl.exporter.models import ModelFile, model_file
 from edgetl.exporter.quantization import Quantization
 from edgetl.exporter.tflite import Converter
+from edgetl.trainer.allocation import return_freed_memory
 from edgetl.trainer.progress import Reporter
 
 ONNX_NAME = "model.onnx"
@@ -34,11 +36,15 @@ def quantize(
 
     The two quantizations run at once, since TFLite's has a process of its own.
     """
-    folded_onnx(source)  # both begin from it
+    for folder in (source, float_of):
+        if folder is not None:
+            folded_onnx(folder)  # here, so that TFLite's process need not bring onnxruntime: 200 MB
     with ThreadPoolExecutor(1) as beside:
         converted = beside.submit(timed, reporter, "TFLite", lambda: tflite.convert(source, how, converter, float_of))
         timed(reporter, "ONNX", lambda: onnx_int8.quantize(source, how, deadline))
         converted.result()
+    gc.collect()
+    return_freed_memory()  # the quantizers' graphs, which are as large as what measures their files
     made = [model_file(source, how.precision, "tflite"), model_file(source, how.precision, "onnx")]
     with storage(out):
         out.mkdir(parents=True, exist_ok=True)

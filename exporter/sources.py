@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from edgetl.exporter.quantization import Quantization
 from edgetl.exporter.resemblance import features_by
 from edgetl.exporter.reworking import Reworking
 from edgetl.exporter.work_folder import MORE
+from edgetl.trainer.allocation import return_freed_memory
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import Run
 
@@ -55,6 +57,8 @@ class Sources:
         graph = folder / conversion.ONNX_NAME
         if weights == "as trained":
             conversion.timed(self._reporter, "torch to ONNX", lambda: self._write_trained(graph))
+            gc.collect()  # torch's traces of the net refer to each other
+            return_freed_memory()
         else:
             known = self.source("as trained") / conversion.ONNX_NAME
             conversion.timed(self._reporter, f"weights {weights}", lambda: self._write(weights, known, graph, left_s))
