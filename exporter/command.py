@@ -80,8 +80,8 @@ if TYPE_CHECKING:
     "--converter",
     default=None,
     metavar="COMMAND",
-    help="Another program to write the TFLite files, such as "
-    "'/opt/tf/bin/python -m edgetl.exporter.tflite_process'; it is given a folder.",
+    help="Another program to write the TFLite files; it is given a folder with model.onnx, calibration.npy and "
+    "quantization.json.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON line.")
 def export(
