@@ -12,10 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from edgetl.errors import ExportError
+from edgetl.errors import ExportError, OperatorError
 from edgetl.exporter.lowering.graph import Graph
 from edgetl.exporter.lowering.lower import lowered
-from edgetl.exporter.lowering.no_form import NoForm
 from edgetl.exporter.lowering.observing import ranges_of
 from edgetl.exporter.lowering.quantizing import halved, in_int16, quantized
 from edgetl.exporter.lowering.writing import packed
@@ -26,7 +25,7 @@ from edgetl.exporter.unconvertible import layer_of
 
 
 def convert(folder: Path) -> None:
-    """Writes the TFLite files that are wanted beside the ONNX graph. Raises NoForm."""
+    """Writes the TFLite files that are wanted beside the ONNX graph. Raises OperatorError."""
     graph = convert_float(folder)
     how = msgspec.json.decode((folder / ORDER_NAME).read_bytes(), type=Quantization)
     if how.precision != "float32":
@@ -34,7 +33,7 @@ def convert(folder: Path) -> None:
 
 
 def convert_float(folder: Path) -> Graph:
-    """Writes the float file beside the ONNX graph, and returns what is in it. Raises NoForm."""
+    """Writes the float file beside the ONNX graph, and returns what is in it. Raises OperatorError."""
     graph = lowered(folded(folder))
     (folder / "float32.tflite").write_bytes(packed(graph))
     return graph
@@ -52,7 +51,7 @@ def main(folders: list[Path]) -> int:
     for convert_one, folder in zip([convert, *[convert_float] * len(folders)], folders, strict=False):
         try:
             convert_one(folder)
-        except NoForm as error:
+        except OperatorError as error:
             print(
                 f"TFLite has no operator for {error.kind} of layer {layer_of(error.node, folder / 'model.onnx')} "
                 f"(ONNX node {error.node}{error.why and f': {error.why}'}); choose another --model"

@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edgetl.errors import OperatorError
 from edgetl.exporter.lowering.axes import CHANNELS_LAST, Order, is_moved, plain, stored
 from edgetl.exporter.lowering.graph import Array, Graph, Operator, Shape, Tensor
-from edgetl.exporter.lowering.no_form import NoForm
 from edgetl.exporter.lowering.onnx_graph import Node, OnnxGraph
 
 
-def no_form(node: Node, why: str = "") -> NoForm:
+def no_form(node: Node, why: str = "") -> OperatorError:
     """The error that says that a node cannot be lowered."""
-    return NoForm(node.kind, node.name, why)
+    return OperatorError(node.kind, node.name, why)
 
 
 Options = dict[str, Any]
@@ -47,7 +47,7 @@ class Builder:
         return name in self.source.constants
 
     def constant(self, node: Node, position: int, default: Any = None) -> Array:
-        """The constant that a node has as one of its inputs; `default` where that is left out. Raises NoForm."""
+        """The constant that a node has as one of its inputs; `default` where that is left out. Raises OperatorError."""
         name = node.inputs[position] if position < len(node.inputs) else ""
         if not name and default is not None:
             return np.asarray(default)
@@ -56,7 +56,7 @@ class Builder:
         return self.source.constants[name]
 
     def shape(self, node: Node, name: str) -> Shape:
-        """An ONNX tensor's shape. Raises NoForm where it is not fixed."""
+        """An ONNX tensor's shape. Raises OperatorError where it is not fixed."""
         if name in self.source.constants:
             return tuple(self.source.constants[name].shape)
         shape = self.source.shapes.get(name, (-1,))

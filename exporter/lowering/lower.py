@@ -14,7 +14,7 @@ from edgetl.exporter.lowering.registry import lower
 
 
 def lowered(path: Path) -> Graph:
-    """The graph of a float ONNX file (input 1×3×S×S pixels), with input 1×S×S×3. Raises NoForm, which names the node."""
+    """The graph of a float ONNX file (input 1×3×S×S pixels), with input 1×S×S×3. Raises OperatorError, which names the node."""
     source = read_onnx(path)
     builder = Builder(source)
     for node in source.nodes:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 import msgspec
 import numpy as np
 
+from edgetl.errors import OperatorError
 from edgetl.exporter.lowering.graph import Graph, Operator, Steps, Tensor
-from edgetl.exporter.lowering.no_form import NoForm
 from edgetl.exporter.lowering.numbers import INT8, INT16, PIXELS, Integers, quantized_layer
 from edgetl.exporter.lowering.second_factors import around_zero, second_factors
 from edgetl.exporter.ranges import Range
@@ -36,7 +36,7 @@ _FREE = {
 def quantized(graph: Graph, ranges: Mapping[str, Range], kept: Collection[str] = ()) -> Graph:
     """The graph in int8, its input and outputs too, except for the operators of the ONNX nodes `kept`, which stay in float.
 
-    Raises NoForm for an operator that has no int8 form.
+    Raises OperatorError for an operator that has no int8 form.
     """
     return _Quantizer(graph, ranges, INT8, frozenset(kept)).run()
 
@@ -127,7 +127,7 @@ class _Quantizer:
             return self._integers.steps(self._ranges[name], coarsest * _FINEST_SUM)
         if operator.kind in _FREE:
             return self._integers.steps(self._ranges[name])
-        raise NoForm(operator.kind, operator.node, f"in {self._integers.type}")
+        raise OperatorError(operator.kind, operator.node, f"in {self._integers.type}")
 
     def _layer(self, operator: Operator, given: Steps, made: Steps) -> Iterator[str]:
         """A layer's weights and biases, added."""

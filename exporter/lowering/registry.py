@@ -22,7 +22,7 @@ def lowers(*kinds: str) -> Callable[[Lower], Lower]:
 
 
 def lower(builder: Builder, node: Node) -> None:
-    """Adds what a node is in TFLite. Raises NoForm."""
+    """Adds what a node is in TFLite. Raises OperatorError."""
     if node.kind not in _KNOWN:
         raise no_form(node)
     _KNOWN[node.kind](builder, node)

@@ -25,6 +25,7 @@
     ├── TrainingError              training cannot go on
     ├── WeightsError               pretrained weights are missing or do not fit
     ├── ExportError                a conversion step failed
+    │   ├── OperatorError          an operator that TFLite has not
     │   └── GateError              int8 lost more than allowed
     ├── ParityError                the files that ship do not answer as the network or each other
     ├── SigningError               a key cannot be used to sign
@@ -208,6 +209,16 @@ class ExportError(EdgetlError):
     """A conversion step failed."""
 
     code = "E_EXPORT"
+
+
+class OperatorError(ExportError):
+    """An operator (`kind`, of the ONNX node `node`) that TFLite has not, or not so; `why` says what of it."""
+
+    code = "E_OPERATOR"
+
+    def __init__(self, kind: str, node: str, why: str = "") -> None:
+        super().__init__(f"operator {kind} of ONNX node {node} has no form in TFLite{why and f': {why}'}")
+        self.kind, self.node, self.why = kind, node, why
 
 
 class GateError(ExportError):

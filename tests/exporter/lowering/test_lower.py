@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgetl.errors import OperatorError
 from edgetl.exporter.lowering.lower import lowered
-from edgetl.exporter.lowering.no_form import NoForm
 from tests.exporter.lowering.files import SHAPE, by_litert, by_onnx, node, pictures, write
 
 RANDOM = np.random.default_rng(1)
@@ -198,7 +198,7 @@ def test_litert_answers_as_onnxruntime_does(tmp_path: Path, name: str) -> None:
 )  # fmt: skip
 def test_what_tflite_has_not_is_named(tmp_path: Path, nodes: list[Any], constants: dict[str, Any], words: str) -> None:
     shape = (1, 3, 8, 8) if nodes[0].op_type in ("Det", "Conv") else SHAPE
-    with pytest.raises(NoForm, match=words) as caught:
+    with pytest.raises(OperatorError, match=words) as caught:
         lowered(write(tmp_path, nodes, constants, shape))
     assert caught.value.kind == nodes[0].op_type and caught.value.node == "node_logits"
 
@@ -210,7 +210,7 @@ def test_shape_that_is_open_is_named(tmp_path: Path) -> None:
     model = onnx.load(str(path))
     del model.graph.value_info[:]
     onnx.save(model, str(path))
-    with pytest.raises(NoForm, match="its shape is not fixed"):
+    with pytest.raises(OperatorError, match="its shape is not fixed"):
         lowered(path)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgetl.errors import OperatorError
 from edgetl.exporter import calibration
 from edgetl.exporter.lowering.graph import Graph, Steps
 from edgetl.exporter.lowering.lower import lowered
-from edgetl.exporter.lowering.no_form import NoForm
 from edgetl.exporter.lowering.numbers import INT8, INT16, quantized_layer
 from edgetl.exporter.lowering.observing import ranges_of
 from edgetl.exporter.lowering.quantizing import halved, in_int16, quantized
@@ -184,7 +184,7 @@ def test_halved_graph_stores_half_the_bytes(graph: Graph, images: np.ndarray[Any
 def test_operator_without_an_int8_form_is_named(tmp_path: Path, pictures: Path) -> None:
     nodes = [node("Conv", "pixels w", "x"), node("Abs", "x", "y"), node("Sqrt", "y", "logits")]
     graph = lowered(write(tmp_path, nodes, {"w": weights(3, 3, 1, 1)}, SHAPE))
-    with pytest.raises(NoForm, match="operator SQRT of ONNX node node_logits has no form in TFLite: in int8"):
+    with pytest.raises(OperatorError, match="operator SQRT of ONNX node node_logits has no form in TFLite: in int8"):
         quantized(graph, ranges_of(graph, pictures, "min-max"))
 
 
