@@ -15,7 +15,7 @@ from edgetl.exporter.lowering.onnx_graph import Node, OnnxGraph
 
 def no_form(node: Node, why: str = "") -> OperatorError:
     """The error that says that a node cannot be lowered."""
-    return OperatorError(node.kind, node.name, why)
+    return OperatorError.of(node.kind, node.name, why)
 
 
 Options = dict[str, Any]

@@ -127,7 +127,7 @@ class _Quantizer:
             return self._integers.steps(self._ranges[name], coarsest * _FINEST_SUM)
         if operator.kind in _FREE:
             return self._integers.steps(self._ranges[name])
-        raise OperatorError(operator.kind, operator.node, f"in {self._integers.type}")
+        raise OperatorError.of(operator.kind, operator.node, f"in {self._integers.type}")
 
     def _layer(self, operator: Operator, given: Steps, made: Steps) -> Iterator[str]:
         """A layer's weights and biases, added."""

@@ -216,9 +216,15 @@ class OperatorError(ExportError):
 
     code = "E_OPERATOR"
 
-    def __init__(self, kind: str, node: str, why: str = "") -> None:
-        super().__init__(f"operator {kind} of ONNX node {node} has no form in TFLite{why and f': {why}'}")
+    def __init__(self, message: str, kind: str = "", node: str = "", why: str = "") -> None:
+        super().__init__(message)
         self.kind, self.node, self.why = kind, node, why
+
+    @classmethod
+    def of(cls, kind: str, node: str, why: str = "") -> OperatorError:
+        """The error with its message."""
+        said = f"operator {kind} of ONNX node {node} has no form in TFLite{why and f': {why}'}"
+        return cls(said, kind, node, why)
 
 
 class GateError(ExportError):
