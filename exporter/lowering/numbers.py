@@ -11,9 +11,8 @@ from edgetl.exporter.ranges import Range
 
 _WEIGHTS = 127  # largest magnitude of a weight, so that zero is in the middle
 _LARGEST_BIAS = 1 << 30  # in steps: half of what int32 holds
-_FINEST = (
-    2.0**-24
-)  # of a result's step: the least that one step of products may be, for kernels that multiply by a ratio of both
+# Of a result's step: the least that one step of products may be, for kernels that multiply by a ratio of both.
+_FINEST = 2.0**-24
 
 
 class Integers(msgspec.Struct, frozen=True):

@@ -23,9 +23,8 @@ _ALIKE = {"CONCATENATION", "MAXIMUM", "MINIMUM"}  # all that they are given must
 _PIXELS: Range = (0.0, 255.0)
 _SHARES = {"SOFTMAX", "LOGISTIC"}
 _SUMS = {"ADD", "SUB"}
-_FINEST_SUM = (
-    2.0**-16
-)  # of the coarsest operand's step: where both cancel out, LiteRT ends the process over steps 16 times finer
+# Of the coarsest operand's step. Where operands cancel out and the result's is 16 times finer still, LiteRT ends the process.
+_FINEST_SUM = 2.0**-16
 # They have steps of their own on both sides.
 _FREE = {
     "MUL", "MEAN", "SUM", "HARD_SWISH", "GELU", "BATCH_MATMUL", "RELU", "RELU6", "RELU_N1_TO_1",
@@ -106,10 +105,24 @@ class _Quantizer:
             steps = self._steps_of(first)
             inputs = first, *(self._in_integers(given, steps) for given in operator.inputs[1:])
         else:
-            inputs = tuple(self._in_integers(given) for given in operator.inputs)
+            inputs = self._summands(operator) if operator.kind in _SUMS else self._all_in_integers(operator)
             steps = self._steps_of_result(operator, inputs)
         self._made.tensors[name] = Tensor(self._source.tensors[name].shape, self._integers.type, steps=steps)
         return inputs
+
+    def _all_in_integers(self, operator: Operator) -> tuple[str, ...]:
+        return tuple(self._in_integers(given) for given in operator.inputs)
+
+    def _summands(self, operator: Operator) -> tuple[str, ...]:
+        """A constant of nothing but zeros, as an attention may have for its places, takes the steps of what it is added to: its own
+        would be coarse beside them."""
+        constants = {name: self._source.tensors[name].data for name in operator.inputs}
+        empty = {name for name, data in constants.items() if data is not None and not data.any()}
+        moving = [name for name, data in constants.items() if data is None]
+        if not empty or not moving:
+            return self._all_in_integers(operator)
+        like = self._steps_of(self._in_integers(moving[0]))
+        return tuple(self._in_integers(name, like if name in empty else None) for name in operator.inputs)
 
     def _steps_of(self, name: str) -> Steps:
         steps = self._made.tensors[name].steps

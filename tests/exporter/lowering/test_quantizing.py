@@ -205,6 +205,15 @@ def test_sum_that_cancels_out_does_not_end_the_process(tmp_path: Path, pictures:
     assert np.isfinite(logits(made, images, "BUILTIN_REF")).all()
 
 
+def test_zeros_that_are_added_do_not_coarsen_the_sum(tmp_path: Path, pictures: Path, images: Any) -> None:
+    nodes = [node("Conv", "pixels w", "x"), node("Add", "x none", "logits")]
+    weights_of_small = np.full((3, 3, 1, 1), 1e-8, np.float32)
+    graph = lowered(write(tmp_path, nodes, {"w": weights_of_small, "none": np.zeros((1, 3, 8, 8), np.float32)}, SHAPE))
+    made = quantized(graph, ranges_of(graph, pictures, "min-max"))
+    wanted = logits(graph, images)
+    assert np.abs(logits(made, images) - wanted).max() < 0.02 * np.ptp(wanted)
+
+
 def test_no_tensor_is_left_that_nobody_reads(graph: Graph, pictures: Path) -> None:
     made = quantized(graph, ranges_of(graph, pictures, "mse"))
     used = {n for o in made.operators for n in (*o.inputs, *o.outputs)} | {*made.inputs, *made.outputs}
