@@ -23,7 +23,7 @@ _ALIKE = {"CONCATENATION", "MAXIMUM", "MINIMUM"}  # all that they are given must
 _PIXELS: Range = (0.0, 255.0)
 _SHARES = {"SOFTMAX", "LOGISTIC"}
 _SUMS = {"ADD", "SUB"}
-# Of the coarsest operand's step. Where operands cancel out and the result's is 16 times finer still, LiteRT ends the process.
+# Of the coarsest operand's step. Where operands cancel out so that the result's would be 2^19 times finer, LiteRT ends the process.
 _FINEST_SUM = 2.0**-16
 # They have steps of their own on both sides.
 _FREE = {
