@@ -46,22 +46,24 @@ def _quantized(graph: Graph, pictures: Path, how: Quantization) -> Graph:
     return in_int16(graph, ranges) if how.precision == "int16" else quantized(graph, ranges, how.kept)
 
 
-def main(folders: list[Path]) -> int:
-    """Converts, and says in one line what cannot be converted."""
-    for convert_one, folder in zip([convert, *[convert_float] * len(folders)], folders, strict=False):
-        try:
-            convert_one(folder)
-        except OperatorError as error:
-            print(
-                f"TFLite has no operator for {error.kind} of layer {layer_of(error.node, folder / 'model.onnx')} "
-                f"(ONNX node {error.node}{error.why and f': {error.why}'}); choose another --model"
-            )
-            return 1
-        except ExportError as error:
-            print(error)
-            return 1
+def main(folder: Path, others: list[Path]) -> int:
+    """Converts, and says in one line what cannot be converted. The others hold other weights of the same net."""
+    try:
+        convert(folder)
+        for other in others:
+            convert_float(other)
+    except OperatorError as error:
+        print(
+            f"TFLite has no operator for {error.kind} of layer {layer_of(error.node, folder / 'model.onnx')} "
+            f"(ONNX node {error.node}{error.why and f': {error.why}'}); choose another --model"
+        )
+        return 1
+    except ExportError as error:
+        print(error)
+        return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main([Path(folder) for folder in sys.argv[1:]]))
+    first, *rest = (Path(name) for name in sys.argv[1:])
+    sys.exit(main(first, rest))

@@ -9,6 +9,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+# These operators move values or choose among them, so that their results have the steps of what they are given.
+MOVING = {
+    "RESHAPE", "TRANSPOSE", "PAD", "PADV2", "SLICE", "STRIDED_SLICE", "GATHER", "MAX_POOL_2D", "AVERAGE_POOL_2D", "REDUCE_MAX",
+    "REDUCE_MIN", "BROADCAST_TO", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE",
+}  # fmt: skip
+
 Array = NDArray[Any]
 Shape = tuple[int, ...]
 

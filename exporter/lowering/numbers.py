@@ -41,9 +41,9 @@ class Integers(msgspec.Struct, frozen=True):
         """Steps of values from -1 to 1, as a hyperbolic tangent must give them."""
         return _single(2.0**-15 if self.symmetric else 2.0**-7, 0)
 
-    def constant(self, values: Array) -> Tensor:
-        """A constant activation in the finest steps that hold it."""
-        steps = self.steps((float(values.min()), float(values.max())))
+    def constant(self, values: Array, steps: Steps | None = None) -> Tensor:
+        """A constant activation in such steps, or in the finest that hold it."""
+        steps = steps or self.steps((float(values.min()), float(values.max())))
         return Tensor(values.shape, self.type, self.stored(values, steps), steps)
 
     def stored(self, values: Array, steps: Steps) -> Array:

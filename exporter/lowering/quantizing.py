@@ -8,17 +8,12 @@ import msgspec
 import numpy as np
 
 from edgetl.errors import OperatorError
-from edgetl.exporter.lowering.graph import Graph, Operator, Steps, Tensor
+from edgetl.exporter.lowering.graph import MOVING, Graph, Operator, Steps, Tensor
 from edgetl.exporter.lowering.numbers import INT8, INT16, PIXELS, Integers, quantized_layer
 from edgetl.exporter.lowering.second_factors import around_zero, second_factors
 from edgetl.exporter.ranges import Range
 
 _OUTPUT_CHANNELS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # axis of the weights
-# They move values or choose among them, so that their results have the steps of what they are given.
-_MOVING = {
-    "RESHAPE", "TRANSPOSE", "PAD", "PADV2", "SLICE", "STRIDED_SLICE", "GATHER", "MAX_POOL_2D", "AVERAGE_POOL_2D", "REDUCE_MAX",
-    "REDUCE_MIN", "BROADCAST_TO", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE",
-}  # fmt: skip
 _ALIKE = {"CONCATENATION", "MAXIMUM", "MINIMUM"}  # all that they are given must have the steps of the result
 _PIXELS: Range = (0.0, 255.0)
 _SHARES = {"SOFTMAX", "LOGISTIC"}
@@ -100,7 +95,7 @@ class _Quantizer:
         elif operator.kind in _OUTPUT_CHANNELS:
             steps, first = self._integers.steps(self._ranges[name]), self._in_integers(operator.inputs[0])
             inputs = first, *self._layer(operator, self._steps_of(first), steps)
-        elif operator.kind in _MOVING:
+        elif operator.kind in MOVING:
             first = self._in_integers(operator.inputs[0])
             steps = self._steps_of(first)
             inputs = first, *(self._in_integers(given, steps) for given in operator.inputs[1:])
@@ -162,10 +157,7 @@ class _Quantizer:
             if source.type != "float32":
                 self._made.tensors[name] = source
                 return name
-            tensor = self._integers.constant(source.data)
-            if like is not None:
-                tensor = Tensor(source.shape, self._integers.type, self._integers.stored(source.data, like), like)
-            return self._made.add(name, tensor)
+            return self._made.add(name, self._integers.constant(source.data, like))
         made = self._made.tensors[name]
         if made.steps is not None and (like is None or made.steps.like(like)):
             return name

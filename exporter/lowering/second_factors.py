@@ -7,12 +7,10 @@ stood 23 dB above the noise, and 32 in the reference kernels. A range that lies 
 
 from __future__ import annotations
 
-from edgetl.exporter.lowering.graph import Graph, Operator
+from edgetl.exporter.lowering.graph import MOVING, Graph, Operator
 from edgetl.exporter.ranges import Range
 
 _PRODUCT = "BATCH_MATMUL"
-# They move values, so that what they give has the steps of what they are given.
-_MOVES = {"RESHAPE", "TRANSPOSE", "STRIDED_SLICE", "SLICE", "GATHER", "BROADCAST_TO"}
 _LOWEST, _HIGHEST = 128, 127  # steps below and above a zero point of 0
 
 
@@ -27,7 +25,7 @@ def second_factors(graph: Graph) -> set[str]:
 
 def _moved_from(name: str, makers: dict[str, Operator]) -> set[str]:
     found = {name}
-    while (maker := makers.get(name)) is not None and maker.kind in _MOVES:
+    while (maker := makers.get(name)) is not None and maker.kind in MOVING:
         name = maker.inputs[0]
         found.add(name)
     return found

@@ -48,7 +48,7 @@ _VERSIONS = {
         "QUANTIZE": 2, "DEQUANTIZE": 3,
     },
 }  # fmt: skip
-_FLOAT16_DEQUANTIZE, _KEEPING_DIMS = 3, 2
+_FLOAT16_DEQUANTIZE, _KEEPING_DIMS, _WITHOUT_BIAS = 3, 5, 6  # of DEQUANTIZE, and of FULLY_CONNECTED twice
 
 
 def packed(graph: Graph) -> bytes:
@@ -106,8 +106,10 @@ def _version(operator: Operator, graph: Graph) -> int:
     if operator.kind == "DEQUANTIZE" and given == "float16":
         return _FLOAT16_DEQUANTIZE
     version = _VERSIONS.get(given, {}).get(operator.kind, 1)
-    if operator.kind == "FULLY_CONNECTED" and (operator.options.get("keepNumDims") or not operator.inputs[2]):
-        return max(version, 5 if operator.options.get("keepNumDims") else 6)
+    if operator.kind == "FULLY_CONNECTED" and operator.options["keepNumDims"]:
+        return max(version, _KEEPING_DIMS)
+    if operator.kind == "FULLY_CONNECTED" and not operator.inputs[2]:
+        return max(version, _WITHOUT_BIAS)
     return version
 
 
