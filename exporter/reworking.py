@@ -17,12 +17,12 @@ from edgetl.exporter.calibration import images_of, pictures_of
 from edgetl.exporter.deployed import Deployed
 from edgetl.exporter.layers import matched, onnx_layers, torch_layers
 from edgetl.exporter.ranges import Range
-from edgetl.exporter.simulation.bias import correct_biases
 from edgetl.exporter.simulation.distil import Schedule, distil
 from edgetl.exporter.simulation.equalize import equalize
 from edgetl.exporter.simulation.graph import graph_of
 from edgetl.exporter.simulation.rounding import observe
 from edgetl.exporter.simulation.sensitivity import most_sensitive, noise_of_layers
+from edgetl.exporter.simulation.weights import round_weights
 from edgetl.trainer.augment import PRESETS
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import Run
@@ -53,11 +53,11 @@ class Reworking:
 
     @cached_property
     def equalized(self) -> GraphModule:
-        """The network with its channels equalized and its biases corrected."""
+        """The network with its channels equalized and its weights on int8's steps."""
         graph = _copy_of(self.trained)
         seen = torch.cat([self._calibration, self._train(MORE)])
         equalize(graph, seen)
-        correct_biases(graph, seen)
+        round_weights(graph, seen)
         return graph
 
     def distilled(self, left_s: float) -> GraphModule:

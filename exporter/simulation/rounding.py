@@ -26,9 +26,14 @@ def batches(images: Tensor, size: int = BATCH) -> Iterator[Tensor]:
 
 def rounded_weight(weight: Tensor) -> Tensor:
     """The weights that int8 can hold nearest to these, with a step for each output channel; gradients pass."""
-    step = weight.detach().abs().flatten(1).amax(1).clamp_min(1e-9) / WEIGHT_LIMIT
+    step = step_of(weight.detach().flatten(1))[:, 0]
     zero = torch.zeros_like(step, dtype=torch.int32)
     return torch.fake_quantize_per_channel_affine(weight, step, zero, 0, -WEIGHT_LIMIT, WEIGHT_LIMIT)
+
+
+def step_of(weights: Tensor) -> Tensor:
+    """The step of each row of weights, along their last axis, which is kept as one."""
+    return weights.abs().amax(-1, keepdim=True).clamp_min(1e-9) / WEIGHT_LIMIT
 
 
 def rounded_activation(values: Tensor, within: Range) -> Tensor:

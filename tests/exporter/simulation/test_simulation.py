@@ -13,7 +13,6 @@ from torch.fx import GraphModule, Interpreter
 
 from edgetl.errors import ExportError
 from edgetl.exporter.deployed import write_module
-from edgetl.exporter.simulation.bias import correct_biases
 from edgetl.exporter.simulation.distil import Schedule, distil
 from edgetl.exporter.simulation.equalize import chains_of, equalize
 from edgetl.exporter.simulation.graph import bias_of, graph_of, layers_of, rounded_nodes, weight_of
@@ -26,6 +25,7 @@ from edgetl.exporter.simulation.rounding import (
     signal_to_noise_db,
 )
 from edgetl.exporter.simulation.sensitivity import most_sensitive, noise_of_layers
+from edgetl.exporter.simulation.weights import round_weights
 from edgetl.trainer.augment import PRESETS
 from edgetl.trainer.network import pixels_of
 from tests.exporter.simulation.nets import SIZE, Attending, pictures, uneven
@@ -105,22 +105,7 @@ def test_only_channels_that_a_scale_passes_through_are_in_a_chain(graph: GraphMo
     assert chains_of(graph_of(swish.eval(), SIZE)) == []
 
 
-def test_corrected_biases_take_the_shift_away() -> None:
-    """Weights whose rounding errors all lie on one side, on inputs that are all positive."""
-    net = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 6, 1), nn.Flatten()).eval()
-    with torch.no_grad():
-        net[2].weight.copy_((torch.randint(-20, 20, (6, 8, 1, 1)) + 0.4) / 127)  # type: ignore[operator]
-        net[2].weight[:, 0] = 1.0  # type: ignore[index]
-    graph = graph_of(net, SIZE)
-    seen = pictures(32)
-    exact = logits_of(Interpreter(graph), seen)
-    shift = (logits_of(Rounded(graph, {}), seen) - exact).mean(0).abs()
-    correct_biases(graph, seen)
-    left = (logits_of(Rounded(graph, {}), seen) - exact).mean(0).abs()
-    assert left.mean() < 0.2 * shift.mean()
-
-
-def test_heads_of_attention_and_flattened_maps_are_equalized_and_corrected_too() -> None:
+def test_heads_of_attention_and_flattened_maps_are_equalized_and_rounded_too() -> None:
     """Their channels lie on other axes than those of maps, so that a mean or a scale must not be carried across."""
     torch.manual_seed(0)
     graph = graph_of(Attending().eval(), SIZE)
@@ -130,7 +115,7 @@ def test_heads_of_attention_and_flattened_maps_are_equalized_and_corrected_too()
     assert signal_to_noise_db(exact, logits_of(Interpreter(graph), seen)) > 50
     shift = (logits_of(Rounded(graph, {}), seen) - exact).mean(0).abs()
     before = {layer.name: bias_of(graph, layer).clone() for layer in layers_of(graph)}  # type: ignore[union-attr]
-    correct_biases(graph, seen)
+    round_weights(graph, seen)
     left = (logits_of(Rounded(graph, {}), seen) - exact).mean(0).abs()
     assert left.mean() < shift.mean()
     assert all(not torch.equal(bias_of(graph, layer), before[layer.name]) for layer in layers_of(graph))  # type: ignore[arg-type]

@@ -1,0 +1,168 @@
+"""Weights for int8, each rounded up or down so that its layer's results change least; biases take what is left in the mean.
+
+Rounding each weight to the nearest step errs by as much as it can where inputs go together, as neighbouring pixels and channels
+do. Rounded one after the other, each weight that is left can take up what those before it lost (E. Frantar et al., "GPTQ",
+ICLR 2023), and the shift of the mean goes into the bias (after M. Nagel et al., ICCV 2019). docs/adr/0034.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any, cast
+
+import msgspec
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Interpreter, Node
+from torch.nn.functional import pad
+
+from edgetl.exporter.simulation.graph import LAYERS, aten, bias_of, groups_of, inputs_of, layers_of, weight_of
+from edgetl.exporter.simulation.rounding import WEIGHT_LIMIT, batches, step_of
+
+PLACES = 8  # rows and columns of windows that are looked at on one picture
+DAMPING = (
+    0.03  # of the mean variance, added to each input's: what a few pictures show of thousands of inputs is not all true
+)
+WIDEST = (
+    2048  # inputs of one result; a layer with more is rounded to the nearest step, since its moments would fill memory
+)
+BLOCK = 64  # inputs that are rounded before the others are told; only a matter of speed
+
+
+class Moments(msgspec.Struct):
+    """Sums over the windows that a layer's weights meet, by group: what goes in (groups×inputs) and its products
+    (groups×inputs×inputs, none where these would be too large); and how many windows they were."""
+
+    first: Tensor
+    second: Tensor | None
+    windows: int
+
+    @property
+    def mean(self) -> Tensor:
+        """Of each input, groups×inputs."""
+        return self.first / self.windows
+
+
+@torch.no_grad()
+def round_weights(graph: GraphModule, images: Tensor) -> None:
+    """Puts the weights of every layer on int8's steps, and moves its bias, in place. Images: N×S×S×3 uint8.
+
+    The largest weight of each output channel keeps its place, so that whoever quantizes them finds the same steps.
+    """
+    seen = _moments(graph, images)
+    for layer in layers_of(graph):
+        weight, bias, moments = weight_of(graph, layer), bias_of(graph, layer), seen[layer.name]
+        grouped = weight.reshape(groups_of(layer), -1, weight[0].numel())  # groups × outputs of each × inputs of each
+        chosen = _chosen(grouped, moments, centred=bias is not None)
+        if bias is not None:
+            bias.sub_(torch.einsum("goi,gi->go", chosen - grouped, moments.mean).flatten())
+        weight.copy_(chosen.view_as(weight))
+
+
+def _moments(graph: GraphModule, images: Tensor) -> dict[str, Moments]:
+    """What each layer's weights meet on the pictures."""
+    walker = _Inputs(graph)
+    for pixels in batches(images):
+        walker.run(pixels)
+    return walker.seen
+
+
+class _Inputs(Interpreter):
+    """Runs a graph and adds up what goes into each layer: windows of maps, or tokens.
+
+    Asked at the layer itself, since on the way there tokens are cut into heads and put together again, which makes other axes.
+    """
+
+    def __init__(self, graph: GraphModule) -> None:
+        super().__init__(graph)
+        self.seen: dict[str, Moments] = {}
+        self._graph = graph
+
+    def run_node(self, n: Node) -> Any:
+        """One node's result."""
+        if n.target in LAYERS:
+            windows = self._windows(n, cast(Tensor, self.env[inputs_of(n)[0]]))
+            known, inputs = self.seen.get(n.name), windows.shape[1]
+            second = torch.bmm(windows, windows.transpose(1, 2)) if inputs <= WIDEST else None
+            if known is None:
+                self.seen[n.name] = Moments(windows.sum(2), second, windows.shape[2])
+            else:
+                known.first += windows.sum(2)
+                known.windows += windows.shape[2]
+                if known.second is not None and second is not None:
+                    known.second += second
+        return super().run_node(n)
+
+    def _windows(self, layer: Node, values: Tensor) -> Tensor:
+        """Some of what the layer's weights meet: groups × inputs of each result × windows."""
+        if layer.target is aten.linear.default:
+            return values.flatten(0, -2).T[None]
+        kernel = weight_of(self._graph, layer).shape[2:]
+        stride, padding, dilation = (
+            cast(list[int], layer.args[place]) if len(layer.args) > place else [usual] * 2
+            for place, usual in ((3, 1), (4, 0), (5, 1))
+        )
+        rows, columns = (_places(size, step) for size, step in zip(layer.meta["val"].shape[2:], stride, strict=True))
+        maps = pad(values, (padding[1], padding[1], padding[0], padding[0])) if any(padding) else values
+        shifted = [
+            maps[:, :, down : down + rows.stop : rows.step, right : right + columns.stop : columns.step]
+            for down, right in product(*(range(0, size * far, far) for size, far in zip(kernel, dilation, strict=True)))
+        ]
+        found = torch.stack(shifted, dim=2).flatten(3)  # N × channels × places in the kernel × windows
+        return found.permute(1, 2, 0, 3).reshape(groups_of(layer), -1, found.shape[0] * found.shape[3])
+
+
+def _places(results: int, stride: int) -> range:
+    """Where windows begin that are looked at along one axis: those of some results, as far apart as can be."""
+    apart = -(-results // PLACES) * stride
+    return range(0, (results - 1) * stride + 1, apart)
+
+
+def _chosen(weights: Tensor, moments: Moments, *, centred: bool) -> Tensor:
+    """The weights (groups×outputs×inputs) on their steps. `centred`: a bias takes what the mean input makes of the errors."""
+    step = step_of(weights)
+    if moments.second is None:
+        return _nearest(weights, step)
+    spread = moments.second / moments.windows
+    if centred:
+        spread = spread - moments.mean[:, :, None] * moments.mean[:, None, :]
+    order = spread.diagonal(dim1=1, dim2=2).argsort(dim=1, descending=True, stable=True)
+    across = order[:, None].expand_as(weights)
+    spread = spread.gather(1, order[:, :, None].expand_as(spread)).gather(2, order[:, None].expand_as(spread))
+    rounded = _one_after_the_other(weights.gather(2, across), step, _corrections(spread))
+    return torch.empty_like(weights).scatter_(2, across, rounded)
+
+
+def _nearest(weights: Tensor, step: Tensor) -> Tensor:
+    return (weights / step).round().clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT) * step
+
+
+def _corrections(spread: Tensor) -> Tensor:
+    """By how much each input's error moves the weights of the inputs after it: the upper Cholesky factor of the inverse
+    covariance (groups×inputs×inputs)."""
+    damped = spread.double()
+    mean = (
+        damped.diagonal(dim1=1, dim2=2).mean(dim=1).clamp_min(1e-12)
+    )  # above nothing, for inputs that are always zero
+    damped.diagonal(dim1=1, dim2=2).add_(DAMPING * mean[:, None])
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped / mean[:, None, None]))
+    return torch.linalg.cholesky(inverse, upper=True).to(spread.dtype)
+
+
+def _one_after_the_other(weights: Tensor, step: Tensor, corrections: Tensor) -> Tensor:
+    """The weights on their steps, inputs in their order."""
+    left, rounded = weights.clone(), torch.empty_like(weights)
+    largest = torch.zeros_like(weights, dtype=torch.bool).scatter_(2, weights.abs().argmax(2, keepdim=True), True)
+    inputs = weights.shape[2]
+    for begin in range(0, inputs, BLOCK):
+        end = min(begin + BLOCK, inputs)
+        errors = weights.new_empty(*weights.shape[:2], end - begin)
+        for i in range(begin, end):
+            exact = left[:, :, i]
+            nearest = _nearest(torch.where(largest[:, :, i], weights[:, :, i], exact), step[:, :, 0])
+            rounded[:, :, i] = nearest
+            error = (exact - nearest) / corrections[:, i, i, None]
+            errors[:, :, i - begin] = error
+            left[:, :, i + 1 : end] -= error[:, :, None] * corrections[:, i, None, i + 1 : end]
+        left[:, :, end:] -= errors @ corrections[:, begin:end, end:]
+    return rounded
