@@ -63,6 +63,7 @@ def has_float(source: Path) -> bool:
     return model_file(source, "float32", "tflite").path.exists()
 
 
-def folded_onnx(source: Path) -> Path:
-    """The float ONNX graph as both quantizations take it. Raises ExportError, StorageError."""
-    return onnx_int8.folded(source)
+def folded_onnx(source: Path, *, framed: bool = False) -> Path:
+    """The float ONNX graph as both quantizations take it; what it is when it is made, it stays. `framed`: whether its first
+    convolution takes pixels as they are. Raises ExportError, StorageError."""
+    return onnx_int8.folded(source, framed=framed)

@@ -23,8 +23,9 @@ class Deployed(nn.Module):
     """Takes N×3×S×S float pixels 0 to 255. Subtracts the mean; the scale is folded into the first convolution.
 
     The mean is not folded too: a convolution pads with zeros after the normalization, which is the mean's colour,
-    and a folded mean would make that padding black and shift every border. One subtraction on int8 pixels loses
-    less than half a grey level; a multiplication and an addition would be two more quantized steps.
+    and a folded mean would make that padding black and shift every border. Where weights are made for int8, onnx_pixels.py
+    folds it all the same, with a frame of the mean's colour around the picture. Elsewhere one subtraction on int8 pixels
+    loses less than half a grey level; a multiplication and an addition would be two more quantized steps.
     """
 
     shift: Tensor

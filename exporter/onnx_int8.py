@@ -17,7 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 from edgetl.errors import ExportError, StorageError, storage
 from edgetl.exporter.calibration import FEWEST, stream
 from edgetl.exporter.deadline import NEVER, Deadline
-from edgetl.exporter.onnx_ranges import overrides
+from edgetl.exporter.onnx_pixels import take_pixels_as_they_are
+from edgetl.exporter.onnx_ranges import overrides, pixel_overrides
 from edgetl.exporter.onnx_variants import symmetric
 from edgetl.exporter.quantization import Quantization
 from edgetl.runtime.files import write_file
@@ -60,15 +61,22 @@ def _root_logger_at(level: int) -> Iterator[None]:
         root.setLevel(before)
 
 
-def folded(folder: Path) -> Path:
-    """`folder`/model.onnx with its batch norms folded and its shapes known; made once. Raises ExportError, StorageError."""
+def folded(folder: Path, *, framed: bool = False) -> Path:
+    """`folder`/model.onnx with its batch norms folded and its shapes known; made once. `framed`: whether its first convolution
+    takes pixels as they are, where that can be. Raises ExportError, StorageError."""
     out = folder / "folded.onnx"
     if not out.exists():
         try:
             from onnxruntime.quantization.shape_inference import quant_pre_process
 
             with storage(folder), _root_logger_at(logging.ERROR):
-                quant_pre_process(str(folder / "model.onnx"), str(out), skip_symbolic_shape=True)
+                made = folder / "preprocessed.onnx"
+                quant_pre_process(str(folder / "model.onnx"), str(made), skip_symbolic_shape=True)
+                if framed:
+                    model = onnx.load(str(made))
+                    take_pixels_as_they_are(model)
+                    onnx.save(model, str(made))
+                made.rename(out)
         except StorageError:
             raise
         except Exception as error:  # onnxruntime raises many types
@@ -81,10 +89,10 @@ def _quantized(folder: Path, graph: Path, how: Quantization, deadline: Deadline)
 
     wide = how.precision == "int16"
     pictures = folder / "calibration.npy"
-    options: dict[str, Any] = {"QuantizeBias": True}
+    options: dict[str, Any] = {"QuantizeBias": True, "TensorQuantOverrides": pixel_overrides(graph)}
     shown = None  # all of them
     if how.ranges != "min-max":
-        options["TensorQuantOverrides"] = overrides(graph, pictures, how.ranges, deadline)
+        options["TensorQuantOverrides"] |= overrides(graph, pictures, how.ranges, deadline)
         shown = FEWEST
     quantized = folder / "qdq.onnx"
     quantize_static(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgetl.exporter.calibration import CONSTANT, stream
 from edgetl.exporter.deadline import NEVER, Deadline
+from edgetl.exporter.onnx_pixels import framing
 from edgetl.exporter.quantization import RangeRule
 from edgetl.exporter.ranges import histograms_of, logits_range, range_of
 
@@ -39,6 +40,12 @@ def overrides(
     return {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in ranges.items()}
 
 
+def pixel_overrides(model: Path) -> dict[str, list[dict[str, Any]]]:
+    """The range of whatever holds pixels and nothing else, so that a step is one pixel value there."""
+    graph = onnx.load(str(model), load_external_data=False).graph
+    return {name: [{"rmin": np.float32(0), "rmax": np.float32(255)}] for name in framing(graph)}
+
+
 def _seen(
     session: Any, names: list[str], pictures: Path, deadline: Deadline
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
@@ -56,13 +63,13 @@ def _watched(model: Path) -> tuple[Any, list[str]]:
 
     graph = onnx.load(str(model))
     kinds = {v.name: v.type.tensor_type.elem_type for v in graph.graph.value_info}
-    ends = {output.name for output in graph.graph.output}
+    ends, pixels = {output.name for output in graph.graph.output}, set(framing(graph.graph))
     between = [
         name
         for node in graph.graph.node
         if node.op_type not in MOVES | _NO_ACTIVATIONS
         for name in node.output
-        if name not in ends and kinds.get(name) == onnx.TensorProto.FLOAT
+        if name not in ends | pixels and kinds.get(name) == onnx.TensorProto.FLOAT
     ]
     graph.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in between)
     options = ort.SessionOptions()

@@ -22,7 +22,7 @@ from edgetl.exporter.simulation.equalize import equalize
 from edgetl.exporter.simulation.graph import graph_of
 from edgetl.exporter.simulation.rounding import observe
 from edgetl.exporter.simulation.sensitivity import most_sensitive, noise_of_layers
-from edgetl.exporter.simulation.weights import round_weights
+from edgetl.exporter.simulation.weights import round_weights, store_rounded
 from edgetl.trainer.augment import PRESETS
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import Run
@@ -75,6 +75,7 @@ class Reworking:
             f"{found.after_db:.1f} dB after"
             + ("" if found.steps == found.of else "; ended by --budget, so that another time the weights may be others")
         )
+        store_rounded(graph)  # as they were in every step of it
         return graph
 
     def _ranges(self, graph: GraphModule) -> dict[str, Range]:

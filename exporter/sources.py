@@ -62,7 +62,14 @@ class Sources:
         else:
             known = self.source("as trained") / conversion.ONNX_NAME
             conversion.timed(self._reporter, f"weights {weights}", lambda: self._write(weights, known, graph, left_s))
+        conversion.folded_onnx(folder, framed=weights != "as trained" and self._frames)
         return folder
+
+    @property
+    def _frames(self) -> bool:
+        """Whether the target takes pixels with a frame around them."""
+        target = self._options.target
+        return target is None or target.engine.frames
 
     def _write_trained(self, out: Path) -> None:
         size = self._run.record.preprocessing.size

@@ -53,6 +53,20 @@ def halved(graph: Graph) -> Graph:
     return Graph(tensors, [*first, *graph.operators], graph.inputs, graph.outputs)
 
 
+def _holding_pixels(graph: Graph) -> set[str]:
+    """The inputs, and what is put together of nothing but these and constants of such a size."""
+    found = set(graph.inputs)
+    for operator in graph.operators:
+        if operator.kind == "CONCATENATION" and all(n in found or _could_be_pixels(graph, n) for n in operator.inputs):
+            found.update(operator.outputs)
+    return found
+
+
+def _could_be_pixels(graph: Graph, name: str) -> bool:
+    data = graph.tensors[name].data
+    return data is not None and _PIXELS[0] <= data.min() and data.max() <= _PIXELS[1]
+
+
 class _Quantizer:
     """One graph on its way. An activation is made in integers or in float, and turned where somebody needs the other."""
 
@@ -60,7 +74,7 @@ class _Quantizer:
         self._source, self._integers, self._kept = graph, integers, kept
         second = second_factors(graph)
         self._ranges = {name: around_zero(r) if name in second else r for name, r in ranges.items()}
-        self._ranges.update(dict.fromkeys(graph.inputs, _PIXELS))
+        self._ranges.update(dict.fromkeys(_holding_pixels(graph), _PIXELS))
         self._made = Graph({}, [], graph.inputs, ())
         self._turned: dict[tuple[str, bool], str] = {}
 

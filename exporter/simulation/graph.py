@@ -118,13 +118,15 @@ def inputs_of(node: Node) -> list[Node]:
 
 
 def rounded_nodes(graph: GraphModule) -> list[Node]:
-    """The nodes whose results int8 stores: not what a clip takes over at once, nor what only moves values."""
+    """The nodes whose results int8 stores: not what a clip takes over at once, nor what only moves values, nor pixels less
+    their mean, which the first convolution takes up (onnx_pixels.py)."""
     return [
         node
         for node in graph.graph.nodes
         if node.op == "call_function"
         and node.target not in PASSED_THROUGH
         and not _clipped_at_once(node)
+        and not _centres_pixels(node)
         and _is_float(node)
     ]
 
@@ -133,6 +135,18 @@ def _clipped_at_once(node: Node) -> bool:
     users = list(node.users)
     fuses = node.target in LAYERS or node.target is aten.add.Tensor
     return fuses and len(users) == 1 and users[0].target in CLIPS
+
+
+def _centres_pixels(node: Node) -> bool:
+    """Whether a constant is added to the pixels for one convolution of all their channels."""
+    given, users = inputs_of(node), list(node.users)
+    return (
+        node.target is aten.add.Tensor
+        and [n.op for n in given] == ["placeholder"]
+        and len(node.all_input_nodes) == 2
+        and [user.target for user in users] == [aten.conv2d.default]
+        and groups_of(users[0]) == 1
+    )
 
 
 def _is_float(node: Node) -> bool:

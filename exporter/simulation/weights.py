@@ -17,7 +17,7 @@ from torch.fx import GraphModule, Interpreter, Node
 from torch.nn.functional import pad
 
 from edgetl.exporter.simulation.graph import LAYERS, aten, bias_of, groups_of, inputs_of, layers_of, weight_of
-from edgetl.exporter.simulation.rounding import WEIGHT_LIMIT, batches, step_of
+from edgetl.exporter.simulation.rounding import WEIGHT_LIMIT, batches, rounded_weight, step_of
 
 PLACES = 8  # rows and columns of windows that are looked at on one picture
 DAMPING = (
@@ -57,6 +57,14 @@ def round_weights(graph: GraphModule, images: Tensor) -> None:
         if bias is not None:
             bias.sub_(torch.einsum("goi,gi->go", chosen - grouped, moments.mean).flatten())
         weight.copy_(chosen.view_as(weight))
+
+
+@torch.no_grad()
+def store_rounded(graph: GraphModule) -> None:
+    """Puts the weights of every layer on the nearest of int8's steps, in place."""
+    for layer in layers_of(graph):
+        weight = weight_of(graph, layer)
+        weight.copy_(rounded_weight(weight))
 
 
 def _moments(graph: GraphModule, images: Tensor) -> dict[str, Moments]:
@@ -146,7 +154,8 @@ def _corrections(spread: Tensor) -> Tensor:
     )  # above nothing, for inputs that are always zero
     damped.diagonal(dim1=1, dim2=2).add_(DAMPING * mean[:, None])
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped / mean[:, None, None]))
-    return torch.linalg.cholesky(inverse, upper=True).to(spread.dtype)
+    factor: Tensor = torch.linalg.cholesky(inverse, upper=True)
+    return factor.to(spread.dtype)
 
 
 def _one_after_the_other(weights: Tensor, step: Tensor, corrections: Tensor) -> Tensor:

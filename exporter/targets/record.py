@@ -18,7 +18,7 @@ ANY_DEVICE = "generic-arm64"  # what no target is named for must at least run in
 class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What runs models of one format, and files of which precisions at all; in floats it takes `in_float` besides.
     `splits_once`: from the first operator it does not take, none runs on it. `symmetric`: it takes zero points of 0 only,
-    as TensorRT does."""
+    as TensorRT does. `frames`: pixels may go into the first convolution as they are, with a constant frame around them."""
 
     format: ModelFormat
     operators: frozenset[str]
@@ -28,6 +28,7 @@ class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     in_float: frozenset[str] = frozenset()
     splits_once: bool = False
     symmetric: bool = False
+    frames: bool = True
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -194,6 +194,18 @@ def test_same_rung_again_gives_the_same_bytes(bench: Bench, rung: str) -> None:
     assert {f.record.path: sha256_of(f.path) for f in again.models.files} == before
 
 
+def test_pixels_go_in_as_they_are_where_the_target_takes_a_frame_around_them(
+    bench: Bench, sure: Sure, tmp_path: Path
+) -> None:
+    framed, run = read(bench.attempt("equalized")), read_run(sure.run)
+    assert framed.tflite.operators[0].kind == "CONCATENATION" and "Concat" in {n.kind for n in framed.onnx.nodes}
+    for name in ("coral-edgetpu", "jetson-orin-nano"):
+        options = Options(out=tmp_path / "a.edgetl", target=load_target(name))
+        workbench = Workbench(run, Path(run.settings.data), tmp_path / name, options, Listening())
+        plain = read(workbench.attempt(rungs_of("equalized")[0], 60.0))
+        assert plain.tflite.operators[0].kind == "ADD" and "Concat" not in {n.kind for n in plain.onnx.nodes}
+
+
 @pytest.fixture(scope="module")
 def wider(bench: Bench, sure: Sure, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """The words for an export that takes those TFLite files instead of converting once more."""

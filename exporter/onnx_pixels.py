@@ -1,0 +1,155 @@
+"""The first convolution takes pixels as they are: their mean goes into its bias, and what is padded has the mean's colour.
+
+A network's pixels less their mean are one more tensor that int8 rounds: with a mean for each channel they span more than the
+256 values of one grey level each. Only for weights that int8 holds as they are (simulation/weights.py): what rounding changes
+in others would be met by the mean too, and shift every result. docs/adr/0034.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+Array = NDArray[np.float32]
+_STRIP, _FRAMED = "pixels_frame", "pixels_framed"  # names: of constants beside the picture, of the picture with these
+
+
+class _Frame(msgspec.Struct, frozen=True):
+    """Rows and columns that windows reach over a picture's edges."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+def take_pixels_as_they_are(model: Any) -> bool:
+    """Rewrites the beginning of a float graph, whose shapes are known, in place. False, and nothing is changed, where it does not
+    begin with a mean that is added to the pixels and one convolution of all their channels."""
+    graph = model.graph
+    pixels = graph.input[0]
+    constants = {c.name: c for c in graph.initializer}
+    readers = _readers(graph, pixels.name)
+    if len(readers) != 1 or readers[0].op_type != "Add":
+        return False
+    (addition,) = readers
+    name = next(n for n in addition.input if n != pixels.name)
+    layers = _readers(graph, addition.output[0])
+    if name not in constants or len(layers) != 1 or not _is_plain(layers[0], addition.output[0], constants):
+        return False
+    shift, (layer,) = numpy_helper.to_array(constants[name]), layers
+    size = tuple(d.dim_value for d in pixels.type.tensor_type.shape.dim)
+    if shift.shape not in ((1, size[1], 1, 1), (size[1], 1, 1)) or 0 in size:
+        return False
+    shift = shift.reshape(-1)
+    _move_into_bias(graph, layer, shift, constants)
+    framed = _framed(graph, addition, -shift, size, _frame(graph, layer, size, constants))
+    layer.input[0] = framed
+    graph.node.remove(addition)
+    _drop_unread(graph)
+    return True
+
+
+def framing(graph: Any) -> list[str]:
+    """The names of all tensors that hold pixels and nothing else: constants beside the picture, and the picture with these."""
+    names = (*(c.name for c in graph.initializer), *(name for node in graph.node for name in node.output))
+    return [name for name in names if name.startswith((_STRIP, _FRAMED))]
+
+
+def _readers(graph: Any, name: str) -> list[Any]:
+    return [node for node in graph.node if name in node.input]
+
+
+def _attribute(node: Any, name: str, default: Any) -> Any:
+    return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
+
+
+def _is_plain(layer: Any, pixels: str, constants: dict[str, Any]) -> bool:
+    """Whether it is a convolution of all channels whose weights are known and whose padding is written down."""
+    return (
+        layer.op_type == "Conv"
+        and layer.input[0] == pixels
+        and all(name in constants for name in layer.input[1:])
+        and _attribute(layer, "group", 1) == 1
+        and _attribute(layer, "auto_pad", b"NOTSET") in (b"NOTSET", b"VALID")
+    )
+
+
+def _move_into_bias(graph: Any, layer: Any, shift: Array, constants: dict[str, Any]) -> None:
+    """What the convolution makes of the mean becomes part of its bias."""
+    weights = numpy_helper.to_array(constants[layer.input[1]]).astype(np.float64)
+    moved = np.einsum("oihw,i->o", weights, shift.astype(np.float64))
+    if len(layer.input) > 2:
+        moved += numpy_helper.to_array(constants[layer.input[2]])
+    name = f"{layer.input[1]}_with_mean"
+    graph.initializer.append(numpy_helper.from_array(moved.astype(np.float32), name))
+    layer.input[:] = [*layer.input[:2], name]
+
+
+def _drop_unread(graph: Any) -> None:
+    """Removes constants that nothing reads any more, and what is said of tensors that are gone."""
+    read = {name for node in graph.node for name in node.input}
+    for constant in [c for c in graph.initializer if c.name not in read]:
+        graph.initializer.remove(constant)
+    for value in [v for v in graph.value_info if v.name not in read]:
+        graph.value_info.remove(value)
+
+
+def _frame(graph: Any, layer: Any, size: tuple[int, ...], constants: dict[str, Any]) -> _Frame:
+    """What must stand around the picture so that the convolution need not pad, which it no longer does."""
+    kernel = constants[layer.input[1]].dims[2:]
+    strides, dilations = (_attribute(layer, name, [1, 1]) for name in ("strides", "dilations"))
+    top, left, bottom, right = _attribute(layer, "pads", [0, 0, 0, 0])
+    results = _results(size[2:], kernel, strides, dilations, ((top, bottom), (left, right)))
+    for attribute in layer.attribute:
+        if attribute.name == "pads":
+            attribute.ints[:] = [0, 0, 0, 0]
+    # Below and to the right only as far as windows reach: those of stride 2 often leave the last row out.
+    needed = [
+        (count - 1) * stride + (k - 1) * dilation + 1
+        for count, stride, k, dilation in zip(results, strides, kernel, dilations, strict=True)
+    ]
+    return _Frame(top, left, max(0, needed[0] - top - size[2]), max(0, needed[1] - left - size[3]))
+
+
+def _results(
+    sides: tuple[int, ...], kernel: Any, strides: Any, dilations: Any, pads: tuple[tuple[int, int], ...]
+) -> list[int]:
+    return [
+        (side + sum(pad) - (k - 1) * dilation - 1) // stride + 1
+        for side, k, stride, dilation, pad in zip(sides, kernel, strides, dilations, pads, strict=True)
+    ]
+
+
+def _framed(graph: Any, addition: Any, colour: Array, size: tuple[int, ...], frame: _Frame) -> str:
+    """The picture with such a frame of one colour: rows first, which lie in one piece. Its nodes stand where the addition does."""
+    place, sides = list(graph.node).index(addition), list(size)
+    name: str = graph.input[0].name
+    for axis, before, after in ((2, frame.top, frame.bottom), (3, frame.left, frame.right)):
+        if not before and not after:
+            continue
+        parts = [_strip(graph, colour, sides, axis, before), name, _strip(graph, colour, sides, axis, after)]
+        sides[axis] += before + after
+        name = f"{_FRAMED}_{axis}"
+        node = helper.make_node("Concat", [part for part in parts if part], [name], name=name, axis=axis)
+        graph.node.insert(place, node)
+        graph.value_info.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sides))
+        place += 1
+    return name
+
+
+def _strip(graph: Any, colour: Array, sides: list[int], axis: int, width: int) -> str:
+    """A constant of one colour along a side, "" where it has no width."""
+    if not width:
+        return ""
+    shape = [width if own == axis else side for own, side in enumerate(sides)]
+    name = f"{_STRIP}_{axis}_{width}"
+    if all(constant.name != name for constant in graph.initializer):
+        strip = np.ascontiguousarray(np.broadcast_to(colour.reshape(1, -1, 1, 1), shape))
+        graph.initializer.append(numpy_helper.from_array(strip, name))
+    return name
