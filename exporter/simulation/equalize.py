@@ -20,6 +20,7 @@ from edgetl.exporter.simulation.graph import (
     groups_of,
     inputs_of,
     is_depthwise,
+    is_zero_pad,
     weight_of,
 )
 from edgetl.exporter.simulation.rounding import logits_of
@@ -63,7 +64,7 @@ def chains_of(graph: GraphModule) -> list[Chain]:
         if node.op == "get_attr":
             continue
         chains[node] = {node}
-        if node.target in HOMOGENEOUS and _keeps_channels(node):
+        if (node.target in HOMOGENEOUS or is_zero_pad(node)) and _keeps_channels(node):
             for other in inputs_of(node):
                 joined = chains[node] | chains[other]
                 for member in joined:

@@ -18,6 +18,7 @@ CLIPS: set[Any] = {aten.hardtanh.default, aten.relu.default}
 PASSED_THROUGH: set[Any] = {
     aten.flatten.using_ints, aten.view.default, aten.reshape.default, aten.permute.default, aten.dropout.default,
     aten.max_pool2d.default, aten.transpose.int, aten.unsqueeze.default, aten.squeeze.dims, aten.clone.default,
+    aten.pad.default, aten.constant_pad_nd.default,
 }  # fmt: skip
 _IN_PLACE: dict[Any, Any] = {
     aten.hardtanh_.default: aten.hardtanh.default, aten.relu_.default: aten.relu.default,
@@ -138,8 +139,10 @@ def _clipped_at_once(node: Node) -> bool:
 
 
 def _centres_pixels(node: Node) -> bool:
-    """Whether a constant is added to the pixels for one convolution of all their channels."""
+    """Whether a constant is added to the pixels for one convolution of all their channels, padded before or not."""
     given, users = inputs_of(node), list(node.users)
+    if [is_zero_pad(user) for user in users] == [True]:
+        users = list(users[0].users)
     return (
         node.target is aten.add.Tensor
         and [n.op for n in given] == ["placeholder"]
@@ -147,6 +150,14 @@ def _centres_pixels(node: Node) -> bool:
         and [user.target for user in users] == [aten.conv2d.default]
         and groups_of(users[0]) == 1
     )
+
+
+def is_zero_pad(node: Node) -> bool:
+    """Whether it puts zeros around maps, as nets do that TensorFlow trained."""
+    if node.target not in (aten.pad.default, aten.constant_pad_nd.default):
+        return False
+    around, *rest = node.args[1:]
+    return len(cast(list[int], around)) == 4 and all(r in ("constant", None, 0, 0.0) for r in rest) and not node.kwargs
 
 
 def _is_float(node: Node) -> bool:

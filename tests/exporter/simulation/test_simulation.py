@@ -105,6 +105,44 @@ def test_only_channels_that_a_scale_passes_through_are_in_a_chain(graph: GraphMo
     assert chains_of(graph_of(swish.eval(), SIZE)) == []
 
 
+class Padding(nn.Module):
+    """Pads by itself before strides, as nets do that TensorFlow trained; channels behind the stem are a hundredfold apart."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.register_buffer("shift", -120.0 * torch.ones(1, 3, 1, 1))
+        self.value = value
+        self.stem, self.deep = nn.Conv2d(3, 8, 3, 2), nn.Conv2d(8, 8, 3, 2, groups=8)
+        self.head = nn.Linear(8, 4)
+        with torch.no_grad():
+            self.stem.weight.div_(120).mul_(torch.logspace(0, -2, 8).view(-1, 1, 1, 1))
+            self.deep.weight.mul_(torch.logspace(0, 2, 8).view(-1, 1, 1, 1))
+            self.stem.bias.zero_()  # type: ignore[union-attr]
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits."""
+        maps = self.stem(nn.functional.pad(pixels + self.shift, (0, 1, 0, 1))).relu()
+        return self.head(self.deep(nn.functional.pad(maps, (0, 1, 0, 1), value=self.value)).mean((2, 3)))  # type: ignore[no-any-return]
+
+
+def test_zeros_around_maps_round_nothing_and_let_scales_pass() -> None:
+    torch.manual_seed(0)
+    graph, seen, shown = graph_of(Padding(0.0).eval(), SIZE), pictures(32, seed=1), pictures(32, seed=2)
+    kinds = [str(node.target).split(".")[1] for node in rounded_nodes(graph)]
+    assert kinds == ["relu", "conv2d", "mean", "linear"], "neither the pads nor pixels less their mean"
+    assert [[layer.name for layer in chain.used_by] for chain in chains_of(graph)] == [["conv2d_1"], ["linear"]]
+    exact = logits_of(Interpreter(graph), shown)
+    before = noise_db(graph, exact, seen, shown)
+    equalize(graph, seen)
+    assert signal_to_noise_db(exact, logits_of(Interpreter(graph), shown)) > 50
+    assert noise_db(graph, exact, seen, shown) > before + 3
+
+
+def test_ones_around_maps_let_no_scale_pass() -> None:
+    graph = graph_of(Padding(1.0).eval(), SIZE)
+    assert [[layer.name for layer in chain.used_by] for chain in chains_of(graph)] == [["linear"]]
+
+
 def test_heads_of_attention_and_flattened_maps_are_equalized_and_rounded_too() -> None:
     """Their channels lie on other axes than those of maps, so that a mean or a scale must not be carried across."""
     torch.manual_seed(0)
