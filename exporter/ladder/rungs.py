@@ -32,7 +32,7 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True):
 RUNGS = (
     Rung(
         name="equalized",
-        means="int8, channels brought to like ranges across layers, and biases corrected",
+        means="int8, channels brought to like ranges across layers, weights rounded so that results change least",
         weights="equalized",
         quantization=Quantization(ranges="mse"),
     ),
