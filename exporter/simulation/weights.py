@@ -47,7 +47,7 @@ class Moments(msgspec.Struct):
 def round_weights(graph: GraphModule, images: Tensor) -> None:
     """Puts the weights of every layer on int8's steps, and moves its bias, in place. Images: N×S×S×3 uint8.
 
-    The largest weight of each output channel keeps its place, so that whoever quantizes them finds the same steps.
+    The largest weight of each output channel stays what it is, so that whoever quantizes them finds the same steps.
     """
     seen = _moments(graph, images)
     for layer in layers_of(graph):
