@@ -17,30 +17,56 @@ from torch.fx import GraphModule, Interpreter, Node
 from torch.nn.functional import pad
 
 from edgetl.exporter.simulation.graph import LAYERS, aten, bias_of, groups_of, inputs_of, layers_of, weight_of
-from edgetl.exporter.simulation.rounding import WEIGHT_LIMIT, batches, rounded_weight, step_of
+from edgetl.exporter.simulation.rounding import BATCH, WEIGHT_LIMIT, batches, rounded_weight, step_of
 
-PLACES = 8  # rows and columns of windows that are looked at on one picture
+PLACES = 8  # rows and columns of windows that are looked at on one picture; half as many of layers whose results have few inputs
 DAMPING = (
     0.03  # of the mean variance, added to each input's: what a few pictures show of thousands of inputs is not all true
 )
 WIDEST = (
     2048  # inputs of one result; a layer with more is rounded to the nearest step, since its moments would fill memory
 )
+PIXELS = BATCH * 224 * 224  # that are walked through at once
 BLOCK = 64  # inputs that are rounded before the others are told; only a matter of speed
 
 
 class Moments(msgspec.Struct):
-    """Sums over the windows that a layer's weights meet, by group: what goes in (groups×inputs) and its products
-    (groups×inputs×inputs, none where these would be too large); and how many windows they were."""
+    """Sums over the windows that a layer's weights meet, by group, of how far inputs lie from `around` (groups×inputs): of these
+    (groups×inputs) and of their products (groups×inputs×inputs, none where that would be too large). `windows` is how many."""
 
+    around: Tensor
     first: Tensor
     second: Tensor | None
-    windows: int
+    windows: int = 0
+
+    @classmethod
+    def begun(cls, windows: Tensor) -> Moments:
+        """Of nothing yet, around the mean of some windows (groups×inputs×windows): sums around zero would lose in rounding what
+        inputs vary by where that is little."""
+        around, inputs = windows.mean(2), windows.shape[1]
+        second = windows.new_zeros(len(windows), inputs, inputs) if inputs <= WIDEST else None
+        return cls(around, torch.zeros_like(around), second)
+
+    def add(self, windows: Tensor) -> None:
+        """More of them."""
+        away = windows - self.around[:, :, None]
+        self.first += away.sum(2)
+        if self.second is not None:
+            self.second.baddbmm_(away, away.transpose(1, 2))
+        self.windows += windows.shape[2]
 
     @property
     def mean(self) -> Tensor:
         """Of each input, groups×inputs."""
-        return self.first / self.windows
+        return self.around + self.first / self.windows
+
+    def spread(self, *, centred: bool) -> Tensor | None:
+        """The mean products of inputs (groups×inputs×inputs), less their mean or not."""
+        if self.second is None:
+            return None
+        off = self.first / self.windows
+        covariance = self.second / self.windows - off[:, :, None] * off[:, None, :]
+        return covariance if centred else covariance + self.mean[:, :, None] * self.mean[:, None, :]
 
 
 @torch.no_grad()
@@ -70,7 +96,10 @@ def store_rounded(graph: GraphModule) -> None:
 def _moments(graph: GraphModule, images: Tensor) -> dict[str, Moments]:
     """What each layer's weights meet on the pictures."""
     walker = _Inputs(graph)
-    for pixels in batches(images):
+    together = max(
+        BATCH, PIXELS // (images.shape[1] * images.shape[2])
+    )  # since adding up products takes as long for few windows
+    for pixels in batches(images, together):
         walker.run(pixels)
     return walker.seen
 
@@ -90,15 +119,9 @@ class _Inputs(Interpreter):
         """One node's result."""
         if n.target in LAYERS:
             windows = self._windows(n, cast(Tensor, self.env[inputs_of(n)[0]]))
-            known, inputs = self.seen.get(n.name), windows.shape[1]
-            second = torch.bmm(windows, windows.transpose(1, 2)) if inputs <= WIDEST else None
-            if known is None:
-                self.seen[n.name] = Moments(windows.sum(2), second, windows.shape[2])
-            else:
-                known.first += windows.sum(2)
-                known.windows += windows.shape[2]
-                if known.second is not None and second is not None:
-                    known.second += second
+            if n.name not in self.seen:
+                self.seen[n.name] = Moments.begun(windows)
+            self.seen[n.name].add(windows)
         return super().run_node(n)
 
     def _windows(self, layer: Node, values: Tensor) -> Tensor:
@@ -110,34 +133,42 @@ class _Inputs(Interpreter):
             cast(list[int], layer.args[place]) if len(layer.args) > place else [usual] * 2
             for place, usual in ((3, 1), (4, 0), (5, 1))
         )
-        rows, columns = (_places(size, step) for size, step in zip(layer.meta["val"].shape[2:], stride, strict=True))
+        most = PLACES if groups_of(layer) == 1 else PLACES // 2
+        rows, columns = (
+            _places(size, step, most) for size, step in zip(layer.meta["val"].shape[2:], stride, strict=True)
+        )
         maps = pad(values, (padding[1], padding[1], padding[0], padding[0])) if any(padding) else values
-        shifted = [
-            maps[:, :, down : down + rows.stop : rows.step, right : right + columns.stop : columns.step]
-            for down, right in product(*(range(0, size * far, far) for size, far in zip(kernel, dilation, strict=True)))
-        ]
+        kernels = product(*(range(0, size * far, far) for size, far in zip(kernel, dilation, strict=True)))
+        shifted = [maps[:, :, _from(rows, down), _from(columns, right)] for down, right in kernels]
         found = torch.stack(shifted, dim=2).flatten(3)  # N × channels × places in the kernel × windows
         return found.permute(1, 2, 0, 3).reshape(groups_of(layer), -1, found.shape[0] * found.shape[3])
 
 
-def _places(results: int, stride: int) -> range:
-    """Where windows begin that are looked at along one axis: those of some results, as far apart as can be."""
-    apart = -(-results // PLACES) * stride
-    return range(0, (results - 1) * stride + 1, apart)
+def _places(results: int, stride: int, most: int) -> range:
+    """Where windows begin that are looked at along one axis: those of some results, far apart and as far from both ends."""
+    apart = -(-results // most)
+    first = (results - 1) % apart // 2
+    return range(first * stride, results * stride, apart * stride)
+
+
+def _from(places: range, away: int) -> slice:
+    """What lies so far behind some places."""
+    return slice(places[0] + away, places[-1] + away + 1, places.step)
 
 
 def _chosen(weights: Tensor, moments: Moments, *, centred: bool) -> Tensor:
     """The weights (groups×outputs×inputs) on their steps. `centred`: a bias takes what the mean input makes of the errors."""
     step = step_of(weights)
-    if moments.second is None:
+    spread = moments.spread(centred=centred)
+    if spread is None:
         return _nearest(weights, step)
-    spread = moments.second / moments.windows
-    if centred:
-        spread = spread - moments.mean[:, :, None] * moments.mean[:, None, :]
     order = spread.diagonal(dim1=1, dim2=2).argsort(dim=1, descending=True, stable=True)
     across = order[:, None].expand_as(weights)
     spread = spread.gather(1, order[:, :, None].expand_as(spread)).gather(2, order[:, None].expand_as(spread))
-    rounded = _one_after_the_other(weights.gather(2, across), step, _corrections(spread))
+    corrections = _corrections(spread)
+    if corrections is None:
+        return _nearest(weights, step)
+    rounded = _one_after_the_other(weights.gather(2, across), step, corrections)
     return torch.empty_like(weights).scatter_(2, across, rounded)
 
 
@@ -145,17 +176,19 @@ def _nearest(weights: Tensor, step: Tensor) -> Tensor:
     return (weights / step).round().clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT) * step
 
 
-def _corrections(spread: Tensor) -> Tensor:
+def _corrections(spread: Tensor) -> Tensor | None:
     """By how much each input's error moves the weights of the inputs after it: the upper Cholesky factor of the inverse
-    covariance (groups×inputs×inputs)."""
+    covariance (groups×inputs×inputs). None where activations are no numbers that have one."""
     damped = spread.double()
     mean = (
         damped.diagonal(dim1=1, dim2=2).mean(dim=1).clamp_min(1e-12)
     )  # above nothing, for inputs that are always zero
     damped.diagonal(dim1=1, dim2=2).add_(DAMPING * mean[:, None])
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped / mean[:, None, None]))
-    factor: Tensor = torch.linalg.cholesky(inverse, upper=True)
-    return factor.to(spread.dtype)
+    root, failed = torch.linalg.cholesky_ex(damped / mean[:, None, None])
+    if failed.any():
+        return None
+    factor, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(root), upper=True)
+    return None if failed.any() else factor.to(spread.dtype)
 
 
 def _one_after_the_other(weights: Tensor, step: Tensor, corrections: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ def test_biases_take_the_shift_away() -> None:
 @pytest.mark.parametrize("kind", ["three by three", "stride and dilation", "grouped", "two of each channel"])
 def test_windows_are_those_of_the_layer(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where all of them are looked at, weights times their mean are the mean result."""
-    monkeypatch.setattr(weights, "PLACES", SIZE)
+    monkeypatch.setattr(weights, "PLACES", 2 * SIZE)
     graph, seen = mixing(LAYERS[kind]), pictures(6)
     layer = layers_of(graph)[1]
     mean = weights._moments(graph, seen)[layer.name].mean
@@ -127,6 +127,31 @@ def test_inputs_that_are_always_zero_and_layers_too_wide_to_remember(monkeypatch
     monkeypatch.setattr(weights, "WIDEST", 2)
     round_weights(untouched, pictures(8))
     assert torch.equal(weight_of(untouched, last), rounded_weight(weight_of(mixing(LAYERS["pointwise"]), last)))
+
+
+def test_inputs_that_hardly_vary_around_a_large_value_are_told_apart_all_the_same() -> None:
+    """In single precision, the mean of products less the products of means would be noise here, and of either sign."""
+    generator = torch.Generator().manual_seed(0)
+    parts = [1000 + 0.05 * torch.randn(2, 6, 400, generator=generator) for _ in range(3)]
+    moments = weights.Moments.begun(parts[0])
+    for part in parts:
+        moments.add(part)
+    together = torch.cat(parts, dim=2)
+    for group, windows in enumerate(together.double()):
+        assert torch.allclose(moments.mean[group].double(), windows.mean(1), rtol=1e-6)
+        spread = moments.spread(centred=True)
+        assert spread is not None
+        assert torch.allclose(spread[group].double(), torch.cov(windows, correction=0), rtol=0, atol=2e-5)
+
+
+def test_activations_that_are_no_numbers_leave_the_nearest_steps() -> None:
+    graph = mixing(LAYERS["without bias"])
+    first, last = layers_of(graph)
+    with torch.no_grad():
+        weight_of(graph, first)[0, 0, 0, 0] = torch.inf
+    wanted = rounded_weight(weight_of(graph, last))
+    round_weights(graph, pictures(8))
+    assert torch.equal(weight_of(graph, last), wanted)
 
 
 def test_the_same_pictures_give_the_same_weights() -> None:
