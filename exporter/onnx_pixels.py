@@ -47,9 +47,9 @@ def take_pixels_as_they_are(model: Any) -> bool:
     if shift.shape not in ((1, size[1], 1, 1), (size[1], 1, 1)) or 0 in size:
         return False
     shift = shift.reshape(-1)
+    layer.input[0] = _framed(graph, addition, -shift, size, _frame(layer, size, constants))
+    _pad_nothing(layer)
     _move_into_bias(graph, layer, shift, constants)
-    framed = _framed(graph, addition, -shift, size, _frame(graph, layer, size, constants))
-    layer.input[0] = framed
     graph.node.remove(addition)
     _drop_unread(graph)
     return True
@@ -100,21 +100,24 @@ def _drop_unread(graph: Any) -> None:
         graph.value_info.remove(value)
 
 
-def _frame(graph: Any, layer: Any, size: tuple[int, ...], constants: dict[str, Any]) -> _Frame:
-    """What must stand around the picture so that the convolution need not pad, which it no longer does."""
+def _frame(layer: Any, size: tuple[int, ...], constants: dict[str, Any]) -> _Frame:
+    """What must stand around the picture so that the convolution need not pad."""
     kernel = constants[layer.input[1]].dims[2:]
     strides, dilations = (_attribute(layer, name, [1, 1]) for name in ("strides", "dilations"))
     top, left, bottom, right = _attribute(layer, "pads", [0, 0, 0, 0])
     results = _results(size[2:], kernel, strides, dilations, ((top, bottom), (left, right)))
-    for attribute in layer.attribute:
-        if attribute.name == "pads":
-            attribute.ints[:] = [0, 0, 0, 0]
     # Below and to the right only as far as windows reach: those of stride 2 often leave the last row out.
     needed = [
         (count - 1) * stride + (k - 1) * dilation + 1
         for count, stride, k, dilation in zip(results, strides, kernel, dilations, strict=True)
     ]
     return _Frame(top, left, max(0, needed[0] - top - size[2]), max(0, needed[1] - left - size[3]))
+
+
+def _pad_nothing(layer: Any) -> None:
+    for attribute in layer.attribute:
+        if attribute.name == "pads":
+            attribute.ints[:] = [0, 0, 0, 0]
 
 
 def _results(
