@@ -142,7 +142,8 @@ def take_raw_pixels(model: Any) -> None:
     Allowed because the input's scale is exactly 1 and its zero point 0: the stored value is the pixel.
     """
     graph = model.graph
-    first = next(node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == INPUT)
+    quantizing = (node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == INPUT)
+    first = next(quantizing, None) or _stored_pixels(graph)
     constants = {c.name: numpy_helper.to_array(c) for c in graph.initializer}
     scale, zero = float(constants[first.input[1]]), int(constants[first.input[2]])
     if abs(scale - 1.0) > 1e-6 or zero != 0:
@@ -154,6 +155,21 @@ def take_raw_pixels(model: Any) -> None:
     graph.node.insert(position, turned)
     del graph.input[:]
     graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [1, size, size, 3]))
+
+
+def _stored_pixels(graph: Any) -> Any:
+    """Where what reads the pixels stayed in float: puts a QuantizeLinear in steps of one pixel value between them, and returns it."""
+    stored, real = f"{INPUT}_stored", f"{INPUT}_real"
+    steps = [
+        numpy_helper.from_array(np.float32(1), f"{INPUT}_scale"),
+        numpy_helper.from_array(np.uint8(0), f"{INPUT}_zero"),
+    ]
+    graph.initializer.extend(steps)
+    for node in graph.node:
+        node.input[:] = [real if name == INPUT else name for name in node.input]
+    graph.node.insert(0, helper.make_node("DequantizeLinear", [stored, *(s.name for s in steps)], [real], name=real))
+    graph.node.insert(0, helper.make_node("QuantizeLinear", [INPUT, *(s.name for s in steps)], [stored], name=stored))
+    return graph.node[0]
 
 
 def take_float_pixels(model: Any) -> None:

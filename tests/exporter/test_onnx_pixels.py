@@ -128,6 +128,29 @@ def test_pixels_are_exact_in_both_files(kind: str, tmp_path: Path) -> None:
         assert np.abs(found - wanted).max() < 0.03 * np.ptp(wanted)
 
 
+@pytest.mark.parametrize("kind", STEMS)
+def test_first_convolution_may_stay_in_float(kind: str, tmp_path: Path) -> None:
+    kernel, said, _ = STEMS[kind]
+    path, shown = write(tmp_path, *stem(kernel, said), SHAPE), pictures(16)
+    kept = ("node_maps", "node_clipped")
+    rewritten(path)
+    calibration.save(shown, tmp_path / "calibration.npy")
+    graph = lowered(path)
+    made = quantized(graph, ranges_of(graph, tmp_path / "calibration.npy", "mse"), kept)
+    quantize(tmp_path, Quantization(ranges="mse", precision="mixed", kept=kept))
+    data = (tmp_path / "mixed.onnx").read_bytes()
+    proof = prove_onnx(data, "mixed.onnx", "mixed")
+    assert (proof.input.type, proof.input.step, proof.input.zero) == ("uint8", 1.0, 0)
+    assert "Conv" in {island.operator for island in proof.islands}
+    wanted = np.array(by_onnx(path, floats(shown))).reshape(len(shown), -1)
+    opened = open_interpreter("onnxruntime", data, "mixed.onnx")
+    for found in (
+        np.array(by_litert(made, floats(shown))).reshape(wanted.shape),
+        np.stack([opened.logits(image) for image in shown]),
+    ):
+        assert np.abs(found - wanted).max() < 0.02 * np.ptp(wanted)
+
+
 LEFT_ALONE: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "nothing is added": ([node("Conv", "pixels w", "logits")], {"w": np.ones((4, 3, 3, 3), np.float32)}),
     "each channel by itself": (
