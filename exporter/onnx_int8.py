@@ -18,7 +18,7 @@ from edgetl.errors import ExportError, StorageError, storage
 from edgetl.exporter.calibration import FEWEST, stream
 from edgetl.exporter.deadline import NEVER, Deadline
 from edgetl.exporter.onnx_pixels import take_pixels_as_they_are
-from edgetl.exporter.onnx_ranges import overrides, pixel_overrides
+from edgetl.exporter.onnx_ranges import overrides
 from edgetl.exporter.onnx_variants import symmetric
 from edgetl.exporter.quantization import Quantization
 from edgetl.runtime.files import write_file
@@ -89,11 +89,8 @@ def _quantized(folder: Path, graph: Path, how: Quantization, deadline: Deadline)
 
     wide = how.precision == "int16"
     pictures = folder / "calibration.npy"
-    options: dict[str, Any] = {"QuantizeBias": True, "TensorQuantOverrides": pixel_overrides(graph)}
-    shown = None  # all of them
-    if how.ranges != "min-max":
-        options["TensorQuantOverrides"] |= overrides(graph, pictures, how.ranges, deadline)
-        shown = FEWEST
+    options = {"QuantizeBias": True, "TensorQuantOverrides": overrides(graph, pictures, how.ranges, deadline)}
+    shown = None if how.ranges == "min-max" else FEWEST  # None: all of them
     quantized = folder / "qdq.onnx"
     quantize_static(
         str(graph), str(quantized), _reader(pictures, deadline, shown), quant_format=QuantFormat.QDQ, per_channel=True,
@@ -165,11 +162,16 @@ def _stored_pixels(graph: Any) -> Any:
         numpy_helper.from_array(np.uint8(0), f"{INPUT}_zero"),
     ]
     graph.initializer.extend(steps)
-    for node in graph.node:
-        node.input[:] = [real if name == INPUT else name for name in node.input]
+    _read_instead(graph, real)
     graph.node.insert(0, helper.make_node("DequantizeLinear", [stored, *(s.name for s in steps)], [real], name=real))
     graph.node.insert(0, helper.make_node("QuantizeLinear", [INPUT, *(s.name for s in steps)], [stored], name=stored))
     return graph.node[0]
+
+
+def _read_instead(graph: Any, other: str) -> None:
+    """Whatever reads the input reads another tensor."""
+    for node in graph.node:
+        node.input[:] = [other if name == INPUT else name for name in node.input]
 
 
 def take_float_pixels(model: Any) -> None:
@@ -177,8 +179,7 @@ def take_float_pixels(model: Any) -> None:
     graph = model.graph
     size = graph.input[0].type.tensor_type.shape.dim[2].dim_value
     inner = f"{INPUT}_channels_first"
-    for node in graph.node:
-        node.input[:] = [inner if name == INPUT else name for name in node.input]
+    _read_instead(graph, inner)
     graph.node.insert(0, helper.make_node("Transpose", [INPUT], [inner], name="to_channels_first", perm=[0, 3, 1, 2]))
     del graph.input[:]
     graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [1, size, size, 3]))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -17,15 +16,6 @@ from onnx import helper, numpy_helper
 
 Array = NDArray[np.float32]
 _STRIP, _FRAMED = "pixels_frame", "pixels_framed"  # names: of constants beside the picture, of the picture with these
-
-
-class _Frame(msgspec.Struct, frozen=True):
-    """Rows and columns that windows reach over a picture's edges."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
 
 
 def take_pixels_as_they_are(model: Any) -> bool:
@@ -47,7 +37,7 @@ def take_pixels_as_they_are(model: Any) -> bool:
     if shift.shape not in ((1, size[1], 1, 1), (size[1], 1, 1)) or 0 in size:
         return False
     shift = shift.reshape(-1)
-    layer.input[0] = _framed(graph, addition, -shift, size, _frame(layer, size, constants))
+    layer.input[0] = _framed(graph, addition, -shift, size, _frame(graph, layer, size, constants))
     _pad_nothing(layer)
     _move_into_bias(graph, layer, shift, constants)
     graph.node.remove(addition)
@@ -56,9 +46,14 @@ def take_pixels_as_they_are(model: Any) -> bool:
 
 
 def framing(graph: Any) -> list[str]:
-    """The names of all tensors that hold pixels and nothing else: constants beside the picture, and the picture with these."""
+    """The names of a graph's tensors of which is_framing is true."""
     names = (*(c.name for c in graph.initializer), *(name for node in graph.node for name in node.output))
-    return [name for name in names if name.startswith((_STRIP, _FRAMED))]
+    return [name for name in names if is_framing(name)]
+
+
+def is_framing(name: str) -> bool:
+    """Whether that tensor holds pixels and nothing else: a constant beside the picture, or the picture with these."""
+    return name.startswith((_STRIP, _FRAMED))
 
 
 def _readers(graph: Any, name: str) -> list[Any]:
@@ -100,18 +95,20 @@ def _drop_unread(graph: Any) -> None:
         graph.value_info.remove(value)
 
 
-def _frame(layer: Any, size: tuple[int, ...], constants: dict[str, Any]) -> _Frame:
-    """What must stand around the picture so that the convolution need not pad."""
+def _frame(graph: Any, layer: Any, size: tuple[int, ...], constants: dict[str, Any]) -> list[tuple[int, int]]:
+    """How many rows must stand above and below the picture, and columns beside it, so that the convolution need not pad."""
     kernel = constants[layer.input[1]].dims[2:]
     strides, dilations = (_attribute(layer, name, [1, 1]) for name in ("strides", "dilations"))
-    top, left, bottom, right = _attribute(layer, "pads", [0, 0, 0, 0])
-    results = _results(size[2:], kernel, strides, dilations, ((top, bottom), (left, right)))
-    # Below and to the right only as far as windows reach: those of stride 2 often leave the last row out.
-    needed = [
-        (count - 1) * stride + (k - 1) * dilation + 1
-        for count, stride, k, dilation in zip(results, strides, kernel, dilations, strict=True)
+    before = _attribute(layer, "pads", [0, 0, 0, 0])[:2]
+    known = {value.name: value.type.tensor_type.shape.dim for value in (*graph.value_info, *graph.output)}
+    results = [side.dim_value for side in known[layer.output[0]][2:]]
+    # Behind only as far as windows reach: those of stride 2 often leave the last row out.
+    return [
+        (first, max(0, (count - 1) * stride + (k - 1) * dilation + 1 - first - side))
+        for first, count, stride, k, dilation, side in zip(
+            before, results, strides, kernel, dilations, size[2:], strict=True
+        )
     ]
-    return _Frame(top, left, max(0, needed[0] - top - size[2]), max(0, needed[1] - left - size[3]))
 
 
 def _pad_nothing(layer: Any) -> None:
@@ -120,20 +117,11 @@ def _pad_nothing(layer: Any) -> None:
             attribute.ints[:] = [0, 0, 0, 0]
 
 
-def _results(
-    sides: tuple[int, ...], kernel: Any, strides: Any, dilations: Any, pads: tuple[tuple[int, int], ...]
-) -> list[int]:
-    return [
-        (side + sum(pad) - (k - 1) * dilation - 1) // stride + 1
-        for side, k, stride, dilation, pad in zip(sides, kernel, strides, dilations, pads, strict=True)
-    ]
-
-
-def _framed(graph: Any, addition: Any, colour: Array, size: tuple[int, ...], frame: _Frame) -> str:
+def _framed(graph: Any, addition: Any, colour: Array, size: tuple[int, ...], frame: list[tuple[int, int]]) -> str:
     """The picture with such a frame of one colour: rows first, which lie in one piece. Its nodes stand where the addition does."""
     place, sides = list(graph.node).index(addition), list(size)
     name: str = graph.input[0].name
-    for axis, before, after in ((2, frame.top, frame.bottom), (3, frame.left, frame.right)):
+    for axis, (before, after) in enumerate(frame, start=2):
         if not before and not after:
             continue
         parts = [_strip(graph, colour, sides, axis, before), name, _strip(graph, colour, sides, axis, after)]

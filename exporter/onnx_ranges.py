@@ -15,7 +15,7 @@ from edgetl.exporter.calibration import CONSTANT, stream
 from edgetl.exporter.deadline import NEVER, Deadline
 from edgetl.exporter.onnx_pixels import framing
 from edgetl.exporter.quantization import RangeRule
-from edgetl.exporter.ranges import histograms_of, logits_range, range_of
+from edgetl.exporter.ranges import PIXEL_RANGE, Range, histograms_of, logits_range, range_of
 
 # They move values or choose among them, so that their results have the range of what goes in.
 MOVES = {"Reshape", "Flatten", "Transpose", "MaxPool", "Squeeze", "Unsqueeze", "Identity"}
@@ -26,8 +26,16 @@ _NO_ACTIVATIONS = {"Shape", "Constant"}
 def overrides(
     model: Path, pictures: Path, rule: RangeRule, deadline: Deadline = NEVER
 ) -> dict[str, list[dict[str, Any]]]:
-    """The rule's range for every activation but the input, by tensor name; the logits have their own."""
+    """The rule's range for every activation but the input, by tensor name; the logits have their own. What holds pixels and
+    nothing else has one in which a step is one pixel value, and nothing besides has one by `min-max`, onnxruntime's own rule."""
     graph = onnx.load(str(model), load_external_data=False).graph
+    ranges = dict.fromkeys(framing(graph), PIXEL_RANGE)
+    if rule != "min-max":
+        ranges |= _by_rule(graph, model, pictures, rule, deadline)
+    return {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in ranges.items()}
+
+
+def _by_rule(graph: Any, model: Path, pictures: Path, rule: RangeRule, deadline: Deadline) -> dict[str, Range]:
     logits = {output.name for output in graph.output}
     session, names = _watched(model)
     ranges = {
@@ -37,13 +45,7 @@ def overrides(
     for node in graph.node:  # what is not rounded where it is made (a mean, a GELU) is rounded where it was moved to
         if node.op_type in MOVES and node.input[0] in ranges and node.output[0] not in logits:
             ranges[node.output[0]] = ranges[node.input[0]]
-    return {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in ranges.items()}
-
-
-def pixel_overrides(model: Path) -> dict[str, list[dict[str, Any]]]:
-    """The range of whatever holds pixels and nothing else, so that a step is one pixel value there."""
-    graph = onnx.load(str(model), load_external_data=False).graph
-    return {name: [{"rmin": np.float32(0), "rmax": np.float32(255)}] for name in framing(graph)}
+    return ranges
 
 
 def _seen(

@@ -27,6 +27,7 @@ ROOM = 0.3  # beyond what was seen, for what was never seen
 _ROOM = 0.1  # of the logits' range, beyond what was seen
 
 Range = tuple[float, float]
+PIXEL_RANGE: Range = (0.0, 255.0)
 Name = TypeVar("Name", bound=Hashable)
 
 

@@ -11,11 +11,11 @@ from edgetl.errors import OperatorError
 from edgetl.exporter.lowering.graph import MOVING, Graph, Operator, Steps, Tensor
 from edgetl.exporter.lowering.numbers import INT8, INT16, PIXELS, Integers, quantized_layer
 from edgetl.exporter.lowering.second_factors import around_zero, second_factors
-from edgetl.exporter.ranges import Range
+from edgetl.exporter.onnx_pixels import is_framing
+from edgetl.exporter.ranges import PIXEL_RANGE, Range
 
 _OUTPUT_CHANNELS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # axis of the weights
 _ALIKE = {"CONCATENATION", "MAXIMUM", "MINIMUM"}  # all that they are given must have the steps of the result
-_PIXELS: Range = (0.0, 255.0)
 _SHARES = {"SOFTMAX", "LOGISTIC"}
 _SUMS = {"ADD", "SUB"}
 # Of the coarsest operand's step. Where operands cancel out so that the result's would be 2^19 times finer, LiteRT ends the process.
@@ -53,20 +53,6 @@ def halved(graph: Graph) -> Graph:
     return Graph(tensors, [*first, *graph.operators], graph.inputs, graph.outputs)
 
 
-def _holding_pixels(graph: Graph) -> set[str]:
-    """The inputs, and what is put together of nothing but these and constants of such a size."""
-    found = set(graph.inputs)
-    for operator in graph.operators:
-        if operator.kind == "CONCATENATION" and all(n in found or _could_be_pixels(graph, n) for n in operator.inputs):
-            found.update(operator.outputs)
-    return found
-
-
-def _could_be_pixels(graph: Graph, name: str) -> bool:
-    data = graph.tensors[name].data
-    return data is not None and _PIXELS[0] <= data.min() and data.max() <= _PIXELS[1]
-
-
 class _Quantizer:
     """One graph on its way. An activation is made in integers or in float, and turned where somebody needs the other."""
 
@@ -74,7 +60,7 @@ class _Quantizer:
         self._source, self._integers, self._kept = graph, integers, kept
         second = second_factors(graph)
         self._ranges = {name: around_zero(r) if name in second else r for name, r in ranges.items()}
-        self._ranges.update(dict.fromkeys(_holding_pixels(graph), _PIXELS))
+        self._ranges.update(dict.fromkeys([*graph.inputs, *filter(is_framing, graph.tensors)], PIXEL_RANGE))
         self._made = Graph({}, [], graph.inputs, ())
         self._turned: dict[tuple[str, bool], str] = {}
 

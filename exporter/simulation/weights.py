@@ -20,12 +20,10 @@ from edgetl.exporter.simulation.graph import LAYERS, aten, bias_of, groups_of, i
 from edgetl.exporter.simulation.rounding import BATCH, WEIGHT_LIMIT, batches, rounded_weight, step_of
 
 PLACES = 8  # rows and columns of windows that are looked at on one picture; half as many of layers whose results have few inputs
-DAMPING = (
-    0.03  # of the mean variance, added to each input's: what a few pictures show of thousands of inputs is not all true
-)
-WIDEST = (
-    2048  # inputs of one result; a layer with more is rounded to the nearest step, since its moments would fill memory
-)
+# Of the mean variance, added to each input's: what a few pictures show of thousands of inputs is not all true.
+DAMPING = 0.03
+# Inputs of one result; a layer with more is rounded to the nearest step, since its moments would fill memory.
+WIDEST = 2048
 PIXELS = BATCH * 224 * 224  # that are walked through at once
 BLOCK = 64  # inputs that are rounded before the others are told; only a matter of speed
 
@@ -96,9 +94,8 @@ def store_rounded(graph: GraphModule) -> None:
 def _moments(graph: GraphModule, images: Tensor) -> dict[str, Moments]:
     """What each layer's weights meet on the pictures."""
     walker = _Inputs(graph)
-    together = max(
-        BATCH, PIXELS // (images.shape[1] * images.shape[2])
-    )  # since adding up products takes as long for few windows
+    # Many of small pictures, since adding up products takes as long for few windows.
+    together = max(BATCH, PIXELS // (images.shape[1] * images.shape[2]))
     for pixels in batches(images, together):
         walker.run(pixels)
     return walker.seen
@@ -180,9 +177,8 @@ def _corrections(spread: Tensor) -> Tensor | None:
     """By how much each input's error moves the weights of the inputs after it: the upper Cholesky factor of the inverse
     covariance (groups×inputs×inputs). None where activations are no numbers that have one."""
     damped = spread.double()
-    mean = (
-        damped.diagonal(dim1=1, dim2=2).mean(dim=1).clamp_min(1e-12)
-    )  # above nothing, for inputs that are always zero
+    # Above nothing, for inputs that are always zero.
+    mean = damped.diagonal(dim1=1, dim2=2).mean(dim=1).clamp_min(1e-12)
     damped.diagonal(dim1=1, dim2=2).add_(DAMPING * mean[:, None])
     root, failed = torch.linalg.cholesky_ex(damped / mean[:, None, None])
     if failed.any():
