@@ -58,6 +58,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="emulated devices are tested by `make test-all`"))
 
 
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """Each test begins at the same place of torch's random numbers, so that its nets have the same weights whatever ran before."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Choices and downloads of tests stay out of the user's cache."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -31,22 +32,22 @@ class Mixing(nn.Module):
         return self.layer(self.first(pixels / 255).relu()).flatten(1)  # type: ignore[no-any-return]
 
 
-LAYERS = {
-    "pointwise": nn.Conv2d(24, 8, 1),
-    "three by three": nn.Conv2d(24, 8, 3, padding=1),
-    "stride and dilation": nn.Conv2d(24, 8, 3, stride=2, padding=2, dilation=2),
-    "grouped": nn.Conv2d(24, 8, 3, groups=4),
-    "depthwise": nn.Conv2d(24, 24, 5, padding=2, groups=24),
-    "two of each channel": nn.Conv2d(24, 48, 3, padding=1, groups=24),
-    "without bias": nn.Conv2d(24, 8, 1, bias=False),
-    "linear": nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(24 * 16, 8)),
+LAYERS: dict[str, Callable[[], nn.Module]] = {
+    "pointwise": lambda: nn.Conv2d(24, 8, 1),
+    "three by three": lambda: nn.Conv2d(24, 8, 3, padding=1),
+    "stride and dilation": lambda: nn.Conv2d(24, 8, 3, stride=2, padding=2, dilation=2),
+    "grouped": lambda: nn.Conv2d(24, 8, 3, groups=4),
+    "depthwise": lambda: nn.Conv2d(24, 24, 5, padding=2, groups=24),
+    "two of each channel": lambda: nn.Conv2d(24, 48, 3, padding=1, groups=24),
+    "without bias": lambda: nn.Conv2d(24, 8, 1, bias=False),
+    "linear": lambda: nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(24 * 16, 8)),
 }
 
 
-def mixing(layer: nn.Module) -> GraphModule:
+def mixing(kind: str, seed: int = 1) -> GraphModule:
     """The graph of such a net, whose first layer is exact in int8."""
-    torch.manual_seed(1)
-    net = Mixing(copy.deepcopy(layer)).eval()
+    torch.manual_seed(seed)
+    net = Mixing(LAYERS[kind]()).eval()
     with torch.no_grad():
         first = net.first.weight
         first.copy_(rounded_weight(first.mean(0, keepdim=True) + 0.1 * first))
@@ -61,16 +62,16 @@ def error(graph: GraphModule, exact: Tensor, shown: Tensor) -> float:
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_results_change_less_than_by_the_nearest_steps(kind: str) -> None:
-    graph, seen, shown = mixing(LAYERS[kind]), pictures(64, seed=1), pictures(64, seed=2)
+    graph, seen, shown = mixing(kind), pictures(64, seed=1), pictures(64, seed=2)
     exact = logits_of(Interpreter(graph), shown)
     nearest = error(graph, exact, shown)
     round_weights(graph, seen)
     assert error(graph, exact, shown) < 0.5 * nearest
 
 
-@pytest.mark.parametrize("net", [uneven(), Attending().eval()], ids=["convolutions", "attention"])
-def test_whoever_quantizes_the_weights_finds_the_same_steps(net: nn.Module) -> None:
-    graph = graph_of(net, SIZE)
+@pytest.mark.parametrize("net", [uneven, Attending], ids=["convolutions", "attention"])
+def test_whoever_quantizes_the_weights_finds_the_same_steps(net: Callable[[], nn.Module]) -> None:
+    graph = graph_of(net().eval(), SIZE)
     before = [weight_of(graph, layer).clone() for layer in layers_of(graph)]
     round_weights(graph, pictures(32))
     one = Steps(np.ones(1, np.float32), np.zeros(1, np.int64))
@@ -102,7 +103,7 @@ def test_biases_take_the_shift_away() -> None:
 def test_windows_are_those_of_the_layer(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where all of them are looked at, weights times their mean are the mean result."""
     monkeypatch.setattr(weights, "PLACES", 2 * SIZE)
-    graph, seen = mixing(LAYERS[kind]), pictures(6)
+    graph, seen = mixing(kind), pictures(6)
     layer = layers_of(graph)[1]
     mean = weights._moments(graph, seen)[layer.name].mean
     weight, bias = weight_of(graph, layer), bias_of(graph, layer)
@@ -114,7 +115,7 @@ def test_windows_are_those_of_the_layer(kind: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_inputs_that_are_always_zero_and_layers_too_wide_to_remember(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = mixing(LAYERS["pointwise"])
+    graph = mixing("pointwise")
     first, last = layers_of(graph)
     with torch.no_grad():
         weight_of(graph, first)[3:].zero_()
@@ -126,7 +127,7 @@ def test_inputs_that_are_always_zero_and_layers_too_wide_to_remember(monkeypatch
     assert torch.isfinite(weight_of(graph, last)).all()
     monkeypatch.setattr(weights, "WIDEST", 2)
     round_weights(untouched, pictures(8))
-    assert torch.equal(weight_of(untouched, last), rounded_weight(weight_of(mixing(LAYERS["pointwise"]), last)))
+    assert torch.equal(weight_of(untouched, last), rounded_weight(weight_of(mixing("pointwise"), last)))
 
 
 def test_inputs_that_hardly_vary_around_a_large_value_are_told_apart_all_the_same() -> None:
@@ -145,7 +146,7 @@ def test_inputs_that_hardly_vary_around_a_large_value_are_told_apart_all_the_sam
 
 
 def test_activations_that_are_no_numbers_leave_the_nearest_steps() -> None:
-    graph = mixing(LAYERS["without bias"])
+    graph = mixing("without bias")
     first, last = layers_of(graph)
     with torch.no_grad():
         weight_of(graph, first)[0, 0, 0, 0] = torch.inf
