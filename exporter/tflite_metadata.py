@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from edgetl.errors import ExportError
+from edgetl.exporter.lowering.writing import file_of
 from edgetl.runtime.preprocess import Preprocessing
 from edgetl.runtime.proof.of_tflite import LABELS_NAME
 
@@ -59,9 +60,7 @@ def _repacked(model: bytes, metadata: bytes) -> bytes:
     entry.name, entry.buffer, buffer.data = METADATA_NAME, len(graph.buffers), np.frombuffer(metadata, np.uint8)
     graph.metadata.append(entry)
     graph.buffers.append(buffer)
-    builder = flatbuffers.Builder(len(model) + len(metadata))
-    builder.Finish(graph.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return file_of(graph)
 
 
 def _packed(model: bytes, labels: str) -> bytes:

@@ -48,6 +48,7 @@ _VERSIONS = {
         "QUANTIZE": 2, "DEQUANTIZE": 3,
     },
 }  # fmt: skip
+_ALIGNMENT = 16  # in bytes, of Buffer.data in the schema
 _FLOAT16_DEQUANTIZE, _KEEPING_DIMS, _WITHOUT_BIAS = 3, 5, 6  # of DEQUANTIZE, and of FULLY_CONNECTED twice
 
 
@@ -65,7 +66,21 @@ def packed(graph: Graph) -> bytes:
     plan.operators = [_operator(operator, graph, numbers, codes) for operator in graph.operators]
     model.operatorCodes = [_code(kind, version) for kind, version in codes]
     model.signatureDefs = [_signature(graph, numbers)]
-    builder = flatbuffers.Builder(1 << 20)
+    return file_of(model)
+
+
+class _Aligned(flatbuffers.Builder):  # type: ignore[misc]
+    """Begins bytes where the schema wants those of constants, which Python's generated code does not know of (`force_align`):
+    interpreters read weights where they lie in the file, as numbers of up to eight bytes and in vectors of sixteen."""
+
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:
+        offset: int = super().StartVector(elemSize, numElems, _ALIGNMENT if elemSize == 1 else alignment)
+        return offset
+
+
+def file_of(model: Any) -> bytes:
+    """The bytes of a TFLite file, of the schema's object ModelT."""
+    builder = _Aligned(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 

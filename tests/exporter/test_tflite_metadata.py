@@ -55,6 +55,15 @@ def test_graph_and_weights_stay(model: bytes) -> None:
     )  # fmt: skip
 
 
+def test_constants_lie_where_the_schema_wants_them(model: bytes) -> None:
+    from ai_edge_litert.schema_py_generated import Model
+
+    graph, whole = Model.GetRootAsModel(model, 0), np.frombuffer(model, np.uint8)
+    constants = [b.DataAsNumpy() for n in range(graph.BuffersLength()) if (b := graph.Buffers(n)).DataLength()]
+    assert len(constants) > 10
+    assert all((constant.ctypes.data - whole.ctypes.data) % 16 == 0 for constant in constants)
+
+
 def test_same_bytes_every_time(model: bytes) -> None:
     assert described(model) == described(model)
 
