@@ -61,7 +61,7 @@ def calibration_set(
     made = CalibrationSet(images, tuple(p.sha256 for p in own))
     if frames is not None:
         train = sorted(pictures_of(run, "train", data), key=lambda p: p.sha256)[:COMPARED]
-        chosen, trained = chosen_frames(frames, run, data), images_of(train, data, run.record.preprocessing)
+        chosen, trained = chosen_frames(frames, run, data, reporter), images_of(train, data, run.record.preprocessing)
         notes = differences([figures_of(i) for i in trained], [figures_of(f.image) for f in chosen])
         notes += _unlike(trained, np.stack([f.image for f in chosen]), features)
         known = set(made.sha256)
@@ -87,16 +87,19 @@ def _unlike(trained: NDArray[np.uint8], seen: NDArray[np.uint8], features: Featu
     ]
 
 
-def chosen_frames(folder: Path, run: Run, data: Path) -> list[Frame]:
-    """The frames of a folder that may calibrate. Raises UsageError where that leaves too few, saying why."""
-    found = _frames(folder, run.record.rule.labels, run.record.preprocessing)
+def chosen_frames(folder: Path, run: Run, data: Path, reporter: Reporter) -> list[Frame]:
+    """The frames of a folder that may calibrate; those that cannot be read are named. Raises UsageError where that leaves too few,
+    saying why."""
+    found, unreadable = _frames(folder, run.record.rule.labels, run.record.preprocessing)
+    for reason in unreadable:
+        reporter.say(f"passed over: {reason}")
     fresh = _not_judging(found, run, data)
-    shown = [f for f in fresh if f.image.std() >= FLAT]
+    shown = [f for f in fresh if f.image.std(axis=(0, 1)).max() >= FLAT]
     distinct = without_copies(shown)
     if len(distinct) < FEWEST:
         raise UsageError(
-            f"--calibration {folder}: {len(distinct)} usable frames, at least {FEWEST} are needed: of {len(found)} pictures "
-            f"{len(found) - len(fresh)} judge the model (in val or test, or nearly equal to one there), {len(fresh) - len(shown)} show nothing (one grey), "
+            f"--calibration {folder}: {len(distinct)} usable frames, at least {FEWEST} are needed: of {len(found) + len(unreadable)} "
+            f"pictures {len(unreadable)} cannot be read, {len(found) - len(fresh)} judge the model (in val or test, or nearly equal to one there), {len(fresh) - len(shown)} show nothing (one colour), "
             f"{len(shown) - len(distinct)} are nearly equal to another; collect more frames of different parts"
         )
     return stratified(distinct, MAX_CALIBRATION, run.settings.seed)
@@ -130,18 +133,21 @@ def check_frames(folder: Path, labels: tuple[str, ...]) -> tuple[list[Path], set
     return paths, classes
 
 
-def _frames(folder: Path, labels: tuple[str, ...], how: Preprocessing) -> list[Frame]:
+def _frames(folder: Path, labels: tuple[str, ...], how: Preprocessing) -> tuple[list[Frame], list[str]]:
+    """The frames of a folder, and why others cannot be read."""
     paths, classes = check_frames(folder, labels)
-    frames = (_frame(p, p.relative_to(folder).parts[0] if classes else "", how) for p in paths)
-    return [frame for frame in frames if frame is not None]
+    frames, unreadable = [], []
+    for path in paths:
+        try:
+            frames.append(_frame(path, path.relative_to(folder).parts[0] if classes else "", how))
+        except PictureError as error:
+            unreadable.append(str(error))
+    return frames, unreadable
 
 
-def _frame(path: Path, label: str, how: Preprocessing) -> Frame | None:
-    try:
-        data = read_bytes(path)
-        return Frame(str(path), label, hashlib.sha256(data).hexdigest(), preprocess(decode(data, str(path)), how))
-    except PictureError:
-        return None
+def _frame(path: Path, label: str, how: Preprocessing) -> Frame:
+    data = read_bytes(path)
+    return Frame(str(path), label, hashlib.sha256(data).hexdigest(), preprocess(decode(data, str(path)), how))
 
 
 def without_copies(frames: list[Frame]) -> list[Frame]:

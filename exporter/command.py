@@ -99,6 +99,7 @@ def export(
         from edgetl.exporter.parity.writing import report_on
         from edgetl.exporter.targets import load_target
         from edgetl.exporter.tflite import parse_converter
+        from edgetl.exporter.work_folder import check_folder
         from edgetl.trainer.progress import ConsoleReporter
         from edgetl.trainer.run_folder import read_run
 
@@ -110,6 +111,8 @@ def export(
     chosen = Options(limits=limits, target=wanted, converter=program, **options)
     with stopped_like_ctrl_c(), ConsoleReporter() as reporter:
         found = read_run(run)
+        if report is not None:
+            check_folder(report)
         manifest = export_run(found, chosen, reporter)
         failures: tuple[str, ...] = ()
         if report is not None:

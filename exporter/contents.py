@@ -28,6 +28,7 @@ from edgetl.runtime.manifest import (
 from edgetl.runtime.picture import decode, read_bytes
 from edgetl.runtime.preprocess import Image, preprocess
 from edgetl.runtime.timestamp import utc_now
+from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import Run, SplitRecord
 
 TOOLS = (
@@ -35,12 +36,17 @@ TOOLS = (
 )  # fmt: skip
 
 
-def describing_files(run: Run, data: Path, quantized: tuple[ModelFile, ...]) -> dict[str, bytes]:
+def describing_files(run: Run, data: Path, quantized: tuple[ModelFile, ...], reporter: Reporter) -> dict[str, bytes]:
     """Golden set, reference and splits, by their names in the bundle."""
     how, rule = run.record.preprocessing, run.record.rule
     fast = [f.open() for f in quantized]
     val = pictures_of(run, "val", data)
     made = golden.make(val, data, how, rule, [f.open("reference") for f in quantized], fast)
+    if made.unsettled:
+        reporter.say(
+            f"warning: the golden set has {len(made.record.pictures)} pictures alone: on {made.unsettled} others the device's kernels and "
+            "the reference kernels give different verdicts"
+        )
     held_out = [*val, *pictures_of(run, "calibration", data)]
     first = fast[0]
     sure = reference.confidence(first.info.model, (i for _, i in _inputs(run, data, held_out)), first.logits, rule)

@@ -52,21 +52,23 @@ def export(run: Run, options: Options, reporter: Reporter) -> Manifest:
         if short := short_of_int8(climbed):
             reporter.say(f"warning: {short}")
         bench.no_end()
-        manifest = _write(run, data, options, bench, climbed, passed.models)
+        manifest = _write(run, data, options, bench, climbed, passed.models, reporter)
     remove_refused(options.out)
     return manifest
 
 
 def _check_pictures(run: Run, data: Path) -> None:
-    """Refuses where the pictures to calibrate and measure with, or to remember, are not the ones of the run."""
+    """Refuses where the pictures to calibrate and measure with, or to remember, are not the ones of the run, or where one that only
+    trained is gone: of all that trained the bundle tells how they look."""
     remembered = set() if run.record.detector is None else set(read_bank(run.folder).pictures.tolist())
     for number, record in enumerate(run.splits):
-        if record.sets_ranges or record.split in MEASURED_SPLITS or number in remembered:
-            path = data / record.path
-            found = sha256_of(path) if path.is_file() else "missing"
-            if found != record.sha256:
-                what = "is missing" if found == "missing" else "was changed since the training run"
-                raise ExportError(f"{path}: {what}; name the folder with the run's own pictures with --data")
+        path, what = data / record.path, ""
+        if not path.is_file():
+            what = "is missing"
+        elif record.sets_ranges or record.split in MEASURED_SPLITS or number in remembered:
+            what = "" if sha256_of(path) == record.sha256 else "was changed since the training run"
+        if what:
+            raise ExportError(f"{path}: {what}; name the folder with the run's own pictures with --data")
 
 
 def _attempt(bench: Workbench, options: Options, rung: Rung, left_s: float) -> Tried[Models]:
@@ -117,7 +119,9 @@ def _verdicts(outcome: Outcome) -> str:
     return f"; {found.flips} verdicts changed{unsure}{'' if found.gated else ', not gated'}"
 
 
-def _write(run: Run, data: Path, options: Options, bench: Workbench, climbed: Climb, models: Models) -> Manifest:
+def _write(
+    run: Run, data: Path, options: Options, bench: Workbench, climbed: Climb, models: Models, reporter: Reporter
+) -> Manifest:
     """Measures what ships on every split, and writes the bundle."""
     files: list[ModelFile] = list(models.files)
     if options.with_float:
@@ -130,7 +134,7 @@ def _write(run: Run, data: Path, options: Options, bench: Workbench, climbed: Cl
     contents = {
         **{file.record.path: file.path.read_bytes() for file in files},
         **bank_members(files),
-        **describing_files(run, data, models.files),
+        **describing_files(run, data, models.files, reporter),
         PROOF_NAME: msgspec.json.encode(models.proofs),
         **ladder_files(climbed, options.limits, bench.sources.warnings),
         CARD_NAME: write_card(manifest, bench.sources.warnings, trained, short_of_int8(climbed)).encode(),

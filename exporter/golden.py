@@ -20,10 +20,12 @@ MAX_SIDE = 640  # px; a golden picture is a frame in its own right, so it may be
 
 
 class Golden(msgspec.Struct):
-    """The golden set with its picture files (bytes by path in the bundle)."""
+    """The golden set with its picture files (bytes by path in the bundle). `unsettled`: on how many more pictures a model's kernels
+    disagreed, where that left fewer than wanted."""
 
     record: GoldenSet
     files: dict[str, bytes]
+    unsettled: int = 0
 
 
 def candidates(pictures: list[SplitRecord]) -> list[SplitRecord]:
@@ -43,12 +45,14 @@ def make(
     wanted = max(PICTURES, len(rule.labels))
     records: list[GoldenPicture] = []
     files: dict[str, bytes] = {}
+    unsettled = 0
     for picture in candidates(pictures):
         frame = _frame(decode(read_bytes(data / picture.path), picture.path))
         image = preprocess(frame, how)
         models = {r.info.model: _expected(image, r, f, rule) for r, f in zip(references, fast, strict=True)}
         settled = {name: expected for name, expected in models.items() if expected is not None}
         if len(settled) < len(models):
+            unsettled += 1
             continue
         path = f"golden/{len(records):03d}.png"
         files[path] = _png(frame)
@@ -56,8 +60,11 @@ def make(
         if len(records) == wanted:
             break
     if not records:
-        raise ExportError("no val picture has a settled verdict to serve as golden; train longer or on more pictures")
-    return Golden(GoldenSet(tuple(records)), files)
+        raise ExportError(
+            f"on none of {len(pictures)} val pictures do the device's kernels and the reference kernels give the same verdict, so that "
+            "none can serve as golden: either the net was hardly trained, or a library computes one of its operators wrongly"
+        )
+    return Golden(GoldenSet(tuple(records)), files, unsettled if len(records) < wanted else 0)
 
 
 def _frame(image: Image) -> Image:

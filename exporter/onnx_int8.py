@@ -21,6 +21,7 @@ from edgetl.exporter.onnx_pixels import take_pixels_as_they_are
 from edgetl.exporter.onnx_ranges import overrides
 from edgetl.exporter.onnx_variants import symmetric
 from edgetl.exporter.quantization import Quantization
+from edgetl.exporter.tflite import refuse_full_disk
 from edgetl.runtime.files import write_file
 
 INPUT = "pixels"
@@ -40,6 +41,7 @@ def quantize(folder: Path, how: Quantization | None = None, deadline: Deadline =
     except (StorageError, ExportError):
         raise
     except Exception as error:  # onnxruntime's tools raise many types
+        refuse_full_disk(folder, str(error))
         raise ExportError(f"onnxruntime could not quantize the ONNX graph: {type(error).__name__}: {error}") from error
     if how.precision in ("int8", "mixed"):
         take_raw_pixels(model)
@@ -80,6 +82,7 @@ def folded(folder: Path, *, framed: bool = False) -> Path:
         except StorageError:
             raise
         except Exception as error:  # onnxruntime raises many types
+            refuse_full_disk(folder, str(error))
             raise ExportError(f"onnxruntime cannot take the ONNX graph: {type(error).__name__}: {error}") from error
     return out
 

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from torch import Tensor
 from torch.fx import GraphModule
 
 from edgetl.errors import storage
@@ -30,6 +31,7 @@ def write_exchanged(known: Path, before: GraphModule, after: GraphModule, out: P
 
 
 def _weights(graph: GraphModule) -> dict[str, NDArray[np.float32]]:
-    """What the graph's operators read besides activations, by name."""
-    read = [node for node in graph.graph.nodes if node.op == "get_attr"]
-    return {str(node.target): value_of(graph, node).detach().numpy() for node in read}
+    """What the graph's operators read besides activations, by name. A part of the graph that stands for itself, as one that some nets
+    compute without autocast, is of another kind and has its name there too."""
+    read = {str(node.target): value_of(graph, node) for node in graph.graph.nodes if node.op == "get_attr"}
+    return {name: value.detach().numpy() for name, value in read.items() if isinstance(value, Tensor)}

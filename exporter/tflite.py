@@ -13,13 +13,14 @@ from pathlib import Path
 
 import msgspec
 
-from edgetl.errors import ExportError, UsageError, storage
+from edgetl.errors import ExportError, PrecisionError, UsageError, storage
 from edgetl.exporter.quantization import Quantization
 from edgetl.trainer.allocation import return_freed_memory
 
 TIMEOUT_S = 1800
 ORDER_NAME = "quantization.json"
 LOG_NAME = "tflite.log"
+LACKING = 3  # exit code of a converter that has the net's operators in float, and one of them not in the precision it was asked for
 _DISK_FULL = os.strerror(errno.ENOSPC)  # as Python and protobuf both say it
 _FULL_BYTES = 1 << 16  # free space below which a disk on which writing failed is full
 # Python's own, and std::bad_alloc of C++.
@@ -61,7 +62,7 @@ def convert(
     """Converts `folder`/model.onnx to float32.tflite and, unless that is all, to PRECISION.tflite there. `float_of` is another
     folder with weights of the same net: a program that takes a second one writes float32.tflite there too, and is begun once.
 
-    Raises ExportError, StorageError.
+    Raises ExportError, StorageError; PrecisionError where the net has an operator that only other precisions have.
     """
     how, converter = how or Quantization(), converter or Converter()
     folders = [folder] if float_of is None else [folder, float_of]
@@ -82,7 +83,9 @@ def convert(
     missing = [name for name in ("float32.tflite", f"{how.precision}.tflite") if not (folder / name).is_file()]
     if done.returncode != 0 or missing:
         said = _said(log, begun)
-        _refuse_full_disk(folder, said)
+        refuse_full_disk(folder, said)
+        if done.returncode == LACKING:
+            raise PrecisionError(_last_line(said))
         raise ExportError(f"the TFLite conversion failed ({_how(done.returncode)}): {_cause(done.returncode, said)}; "
                           f"its log is {log}")  # fmt: skip
 
@@ -94,7 +97,7 @@ def _said(log: Path, begun: int) -> str:
         return lines.read().decode(errors="replace")
 
 
-def _refuse_full_disk(folder: Path, said: str) -> None:
+def refuse_full_disk(folder: Path, said: str) -> None:
     """A full disk is no fault of the net's, and may have cut off the log too. Raises StorageError."""
     if _DISK_FULL in said or shutil.disk_usage(folder).free < _FULL_BYTES:
         with storage(folder):

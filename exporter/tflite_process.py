@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgetl.errors import ExportError, OperatorError
+from edgetl.errors import ExportError, OperatorError, PrecisionError
 from edgetl.exporter.lowering.graph import Graph
 from edgetl.exporter.lowering.lower import lowered
 from edgetl.exporter.lowering.observing import ranges_of
@@ -20,7 +20,7 @@ from edgetl.exporter.lowering.quantizing import halved, in_int16, quantized
 from edgetl.exporter.lowering.writing import packed
 from edgetl.exporter.onnx_int8 import folded
 from edgetl.exporter.quantization import Quantization
-from edgetl.exporter.tflite import ORDER_NAME
+from edgetl.exporter.tflite import LACKING, ORDER_NAME
 from edgetl.exporter.unconvertible import layer_of
 
 
@@ -53,11 +53,12 @@ def main(folder: Path, others: list[Path]) -> int:
         for other in others:
             convert_float(other)
     except OperatorError as error:
+        lacking = isinstance(error, PrecisionError)
         print(
-            f"TFLite has no operator for {error.kind} of layer {layer_of(error.node, folder / 'model.onnx')} "
-            f"(ONNX node {error.node}{error.why and f': {error.why}'}); choose another --model"
+            f"TFLite has no operator for {error.kind} of layer {layer_of(error.node, folder / 'model.onnx')} (ONNX node {error.node}"
+            f"{error.why and f': {error.why}'}); {'--rung mixed or float16 keeps it in float' if lacking else 'choose another --model'}"
         )
-        return 1
+        return LACKING if lacking else 1
     except ExportError as error:
         print(error)
         return 1

@@ -27,6 +27,12 @@ def check_out(out: Path) -> None:
             pass
 
 
+def check_folder(out: Path) -> None:
+    """The same of a folder of results, which is made. Raises StorageError."""
+    with storage(out):
+        out.mkdir(parents=True, exist_ok=True)
+
+
 def log_of(run: Path, name: str) -> Path | None:
     """An empty log in the run's folder for the export of one bundle; None where that folder is read-only."""
     log = run / _LOG_NAME.format(name=name)

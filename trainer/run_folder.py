@@ -162,7 +162,7 @@ def read_run(folder: Path) -> Run:
     if not (folder / "args.yaml").is_file():
         raise UsageError(f"{folder}: not a run folder (no args.yaml); name what `edgetl train --out` wrote")
     try:
-        settings = msgspec.convert(yaml.safe_load((folder / "args.yaml").read_text()), Settings)
+        settings = msgspec.convert(yaml.safe_load((folder / "args.yaml").read_bytes()), Settings)
         record = msgspec.json.decode((folder / "metrics.json").read_bytes(), type=RunRecord)
         splits = msgspec.json.decode((folder / "splits.json").read_bytes(), type=list[SplitRecord])
     except FileNotFoundError as error:
@@ -170,7 +170,8 @@ def read_run(folder: Path) -> Run:
             f"{error.filename}: missing; this run was stopped before its first epoch: remove {folder}, or choose another --out"
         ) from error
     except (msgspec.MsgspecError, yaml.YAMLError, OSError) as error:
-        raise RunError(f"{folder}: damaged or of another version ({error})") from error
+        why = " ".join(str(error).split())  # a YAML error has lines
+        raise RunError(f"{folder}: damaged or of another version ({why})") from error
     if record.format != RUN_FORMAT:
         raise RunError(f"{folder}: run format {record.format} is not the one this edgetl reads ({RUN_FORMAT})")
     return Run(folder, settings, record, splits)

@@ -7,7 +7,7 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
-from edgetl.errors import ExportError
+from edgetl.errors import ExportError, PrecisionError
 from edgetl.exporter.ladder.gate import Outcome
 from edgetl.exporter.ladder.rungs import Rung
 
@@ -54,18 +54,24 @@ def climb(
 ) -> tuple[Climb, Tried[Model] | None]:
     """Tries rungs until one passes. `attempt` is told the seconds left; no rung begins after the last of them.
 
-    An ExportError on the first rung is the net's own and is raised; on a later one it only ends that rung.
+    An ExportError on the first rung is the net's own and is raised; on a later one it only ends that rung. A PrecisionError ends all
+    rungs of that precision, and is raised where no other gives a model.
     """
     begun = clock()
     attempts: list[Attempt] = []
+    lacking: dict[str, PrecisionError] = {}
     for rung in rungs:
-        start = clock()
+        start, precision = clock(), rung.quantization.precision
+        if precision in lacking:
+            continue
         if attempts and start - begun >= budget_s:
             return _ended(attempts, None, "out of time", clock() - begun), None
         try:
             tried = attempt(rung, budget_s - (start - begun))
         except ExportError as error:
-            if not attempts:
+            if isinstance(error, PrecisionError):
+                lacking[precision] = error
+            elif not attempts:
                 raise
             attempts.append(_failed(rung, clock() - start, str(error)))
             tell(attempts[-1])
@@ -74,6 +80,8 @@ def climb(
         tell(attempts[-1])
         if attempts[-1].passed:
             return _ended(attempts, rung.name, "passed", clock() - begun), tried
+    if lacking and not any(a.outcomes for a in attempts):
+        raise next(iter(lacking.values()))
     return _ended(attempts, None, "no rung left", clock() - begun), None
 
 
@@ -123,9 +131,12 @@ def short_of_int8(climb: Climb) -> str:
     """Where a file ships that does not compute in int8 throughout: which int8 rung came nearest, and what limits it broke.
     Nothing where int8 ships, or was not tried."""
     ships = next((a for a in climb.attempts if a.passed), None)
-    judged = [a for a in climb.attempts if a.outcomes and a.precision == INT8]
-    if ships is None or ships.precision == INT8 or not judged:
+    tried = [a for a in climb.attempts if a.precision == INT8]
+    judged = [a for a in tried if a.outcomes]
+    if ships is None or ships.precision == INT8 or not tried:
         return ""
+    if not judged:
+        return f"what ships is {ships.precision} and slower than int8 on most devices, which this net cannot have: {tried[0].error}"
     nearest = _nearest(judged)
     broken = "; ".join(f"{o.model} {' and '.join(o.reasons)}" for o in nearest.outcomes if not o.passed)
     return (

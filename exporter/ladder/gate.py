@@ -28,8 +28,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value, flag = getattr(self, name), f"--{name.replace('_', '-')}"
-            if math.isnan(value):  # nothing is larger than NaN, so the gate would never shut
-                raise UsageError(f"{flag} nan: not a number")
+            if not math.isfinite(value):  # nothing is larger than NaN, so the gate would never shut; JSON has neither
+                raise UsageError(f"{flag} {value:g}: not a number")
             # To lose less than nothing is to gain, which may be asked of all classes together.
             if value < 0 and name != "max_drop":
                 raise UsageError(f"{flag} {value:g}: less than nothing")

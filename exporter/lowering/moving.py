@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import msgspec
 import numpy as np
 
 from edgetl.exporter.lowering.axes import CHANNELS_LAST, Order, plain, reshaped, transposed
@@ -10,7 +13,7 @@ from edgetl.exporter.lowering.onnx_graph import Node
 from edgetl.exporter.lowering.registry import lowers
 from edgetl.exporter.lowering.windows import padding_with
 
-_REDUCTIONS = {"ReduceMean": "MEAN", "GlobalAveragePool": "MEAN", "ReduceSum": "SUM", "ReduceMax": "REDUCE_MAX",
+_REDUCTIONS = {"ReduceMean": "MEAN", "GlobalAveragePool": "MEAN", "ReduceMax": "REDUCE_MAX",
                "GlobalMaxPool": "REDUCE_MAX", "ReduceMin": "REDUCE_MIN"}  # fmt: skip
 
 
@@ -39,27 +42,54 @@ def reshape(builder: Builder, node: Node) -> None:
 
 @lowers(*_REDUCTIONS)
 def reduction(builder: Builder, node: Node) -> None:
-    """A mean, sum or end along some axes."""
-    given, shape = node.inputs[0], builder.shape(node, node.inputs[0])
-    axes, order = _reduced(builder, node, len(shape)), builder.order(node.inputs[0])
-    keeps = bool(node.attributes.get("keepdims", 1)) or node.kind.startswith("Global")
-    inputs = [builder.stored(node, given), builder.numbers(sorted(order.index(axis) for axis in axes))]
-    left = order if keeps else _renumbered([axis for axis in order if axis not in axes])
-    builder.give(node, _REDUCTIONS[node.kind], inputs, left, {"keepDims": keeps})
+    """A mean or end along some axes."""
+    along = _Along.of(builder, node)
+    inputs = [builder.stored(node, node.inputs[0]), builder.numbers(along.axes)]
+    builder.give(node, _REDUCTIONS[node.kind], inputs, along.left, {"keepDims": along.keeps})
+
+
+@lowers("ReduceSum")
+def total(builder: Builder, node: Node) -> None:
+    """A sum along some axes, as the mean times how many they are: LiteRT's reference kernel of SUM is wrong in int8."""
+    along = _Along.of(builder, node)
+    mean, count = _mean_and_count(builder, node, along, builder.stored(node, node.inputs[0]))
+    builder.give(node, "MUL", [mean, builder.real(count)], along.left, {"fusedActivationFunction": "NONE"})
 
 
 @lowers("ReduceL2")
 def length(builder: Builder, node: Node) -> None:
     """The length of what lies along some axes."""
-    given, shape = node.inputs[0], builder.shape(node, node.inputs[0])
-    axes, order, values = _reduced(builder, node, len(shape)), builder.order(given), builder.stored(node, given)
-    whole, keeps = builder.graph.tensors[values].shape, bool(node.attributes.get("keepdims", 1))
-    squares = builder.inner(node, "MUL", [values, values], whole, {"fusedActivationFunction": "NONE"})
-    along = sorted(order.index(axis) for axis in axes)
-    left = order if keeps else _renumbered([axis for axis in order if axis not in axes])
-    sizes = tuple(1 if k in along else size for k, size in enumerate(whole) if keeps or k not in along)
-    total = builder.inner(node, "SUM", [squares, builder.numbers(along)], sizes, {"keepDims": keeps})
-    builder.give(node, "SQRT", [total], left)
+    along, values = _Along.of(builder, node), builder.stored(node, node.inputs[0])
+    plainly = {"fusedActivationFunction": "NONE"}
+    squares = builder.inner(node, "MUL", [values, values], builder.graph.tensors[values].shape, plainly)
+    mean, count = _mean_and_count(builder, node, along, squares)
+    whole = builder.inner(node, "MUL", [mean, builder.real(count)], builder.graph.tensors[mean].shape, plainly)
+    builder.give(node, "SQRT", [whole], along.left)
+
+
+class _Along(msgspec.Struct, frozen=True):
+    """Which axes of the stored values an operator takes together, whether they stay as one each, and the order of what is left."""
+
+    axes: list[int]
+    keeps: bool
+    left: Order
+
+    @classmethod
+    def of(cls, builder: Builder, node: Node) -> _Along:
+        """What an operator says."""
+        order = builder.order(node.inputs[0])
+        axes = _reduced(builder, node, len(order))
+        keeps = bool(node.attributes.get("keepdims", 1)) or node.kind.startswith("Global")
+        left = order if keeps else _renumbered([axis for axis in order if axis not in axes])
+        return cls(sorted(order.index(axis) for axis in axes), keeps, left)
+
+
+def _mean_and_count(builder: Builder, node: Node, along: _Along, values: str) -> tuple[str, float]:
+    """The mean of stored values along some axes, and of how many it is."""
+    whole = builder.graph.tensors[values].shape
+    sizes = tuple(1 if k in along.axes else n for k, n in enumerate(whole) if along.keeps or k not in along.axes)
+    mean = builder.inner(node, "MEAN", [values, builder.numbers(along.axes)], sizes, {"keepDims": along.keeps})
+    return mean, float(math.prod(whole[k] for k in along.axes))
 
 
 def _reduced(builder: Builder, node: Node, rank: int) -> set[int]:

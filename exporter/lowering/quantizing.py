@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 import msgspec
 import numpy as np
 
-from edgetl.errors import OperatorError
+from edgetl.errors import PrecisionError
 from edgetl.exporter.lowering.graph import MOVING, Graph, Operator, Steps, Tensor
 from edgetl.exporter.lowering.numbers import INT8, INT16, PIXELS, Integers, quantized_layer
 from edgetl.exporter.lowering.second_factors import around_zero, second_factors
@@ -18,19 +18,24 @@ _OUTPUT_CHANNELS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0} 
 _ALIKE = {"CONCATENATION", "MAXIMUM", "MINIMUM"}  # all that they are given must have the steps of the result
 _SHARES = {"SOFTMAX", "LOGISTIC"}
 _SUMS = {"ADD", "SUB"}
+_TANH = "TANH"
 # Of the coarsest operand's step. Where operands cancel out so that the result's would be 2^19 times finer, LiteRT ends the process.
 _FINEST_SUM = 2.0**-16
 # They have steps of their own on both sides.
 _FREE = {
-    "MUL", "MEAN", "SUM", "HARD_SWISH", "GELU", "BATCH_MATMUL", "RELU", "RELU6", "RELU_N1_TO_1",
+    "MUL", "MEAN", "HARD_SWISH", "GELU", "BATCH_MATMUL", "RELU", "RELU6", "RELU_N1_TO_1",
     "RELU_0_TO_1", "LEAKY_RELU", "PRELU", "ELU", "RSQRT", "EXP", "ABS",
 }  # fmt: skip
 
 
-def quantized(graph: Graph, ranges: Mapping[str, Range], kept: Collection[str] = ()) -> Graph:
-    """The graph in int8, its input and outputs too, except for the operators of the ONNX nodes `kept`, which stay in float.
+_IN_INTEGERS = {*_ALIKE, *_OUTPUT_CHANNELS, *MOVING, *_SHARES, *_SUMS, *_FREE, _TANH}
 
-    Raises OperatorError for an operator that has no int8 form.
+
+def quantized(graph: Graph, ranges: Mapping[str, Range], kept: Collection[str] = ()) -> Graph:
+    """The graph in int8, its input and outputs too, except for the operators of the ONNX nodes `kept`, which stay in float; where some
+    do, so do those that have no int8 form.
+
+    Raises PrecisionError for an operator that has no int8 form, where all are to be in int8.
     """
     return _Quantizer(graph, ranges, INT8, frozenset(kept)).run()
 
@@ -81,7 +86,7 @@ class _Quantizer:
 
     def _inputs(self, operator: Operator) -> tuple[str, ...]:
         """What the operator is given; its result is added too."""
-        if operator.node not in self._kept:
+        if operator.node not in self._kept and (not self._kept or operator.kind in _IN_INTEGERS):
             return self._integer_inputs(operator)
         self._made.tensors.update({name: self._source.tensors[name] for name in operator.outputs})
         return tuple(self._in_float(name) for name in operator.inputs)
@@ -128,14 +133,14 @@ class _Quantizer:
         (name,) = operator.outputs
         if operator.kind in _SHARES:
             return self._integers.share_steps()
-        if operator.kind == "TANH":
+        if operator.kind == _TANH:
             return self._integers.tanh_steps()
         if operator.kind in _SUMS:
             coarsest = max(float(self._steps_of(given).scale[0]) for given in inputs)
             return self._integers.steps(self._ranges[name], coarsest * _FINEST_SUM)
         if operator.kind in _FREE:
             return self._integers.steps(self._ranges[name])
-        raise OperatorError.of(operator.kind, operator.node, f"in {self._integers.type}")
+        raise PrecisionError.of(operator.kind, operator.node, f"in {self._integers.type}")
 
     def _layer(self, operator: Operator, given: Steps, made: Steps) -> Iterator[str]:
         """A layer's weights and biases, added."""

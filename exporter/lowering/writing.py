@@ -17,7 +17,7 @@ _OPTIONS = {
     "ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions", "DIV": "DivOptions", "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions", "FULLY_CONNECTED": "FullyConnectedOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions", "MAX_POOL_2D": "Pool2DOptions", "MEAN": "ReducerOptions",
-    "SUM": "ReducerOptions", "REDUCE_MAX": "ReducerOptions", "REDUCE_MIN": "ReducerOptions",
+    "REDUCE_MAX": "ReducerOptions", "REDUCE_MIN": "ReducerOptions",
     "SOFTMAX": "SoftmaxOptions", "GELU": "GeluOptions", "LEAKY_RELU": "LeakyReluOptions",
     "BATCH_MATMUL": "BatchMatMulOptions", "CONCATENATION": "ConcatenationOptions", "GATHER": "GatherOptions",
     "STRIDED_SLICE": "StridedSliceOptions", "RESIZE_BILINEAR": "ResizeBilinearOptions",
@@ -38,7 +38,7 @@ _VERSIONS = {
         "MAX_POOL_2D": 2, "AVERAGE_POOL_2D": 2, "SOFTMAX": 2, "LOGISTIC": 2, "TANH": 2, "RESHAPE": 1, "TRANSPOSE": 2,
         "CONCATENATION": 2, "SLICE": 2, "STRIDED_SLICE": 2, "GATHER": 2, "RELU": 2, "RELU6": 2, "LEAKY_RELU": 2,
         "BATCH_MATMUL": 2, "RESIZE_BILINEAR": 2, "RESIZE_NEAREST_NEIGHBOR": 2, "MAXIMUM": 2, "MINIMUM": 2, "RSQRT": 2,
-        "DEQUANTIZE": 2, "REDUCE_MAX": 2, "REDUCE_MIN": 2, "SUM": 2, "DEPTH_TO_SPACE": 2, "BROADCAST_TO": 3,
+        "DEQUANTIZE": 2, "REDUCE_MAX": 2, "REDUCE_MIN": 2, "DEPTH_TO_SPACE": 2, "BROADCAST_TO": 3,
     },
     "int16": {
         "ADD": 2, "SUB": 5, "MUL": 4, "CONV_2D": 4, "DEPTHWISE_CONV_2D": 5, "FULLY_CONNECTED": 7, "MEAN": 3, "PAD": 3,

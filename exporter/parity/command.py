@@ -53,10 +53,12 @@ def parity(
     from edgetl.exporter.parity.asking import parse_elsewhere
     from edgetl.exporter.parity.reporting import Choices
     from edgetl.exporter.parity.writing import report_on
+    from edgetl.exporter.work_folder import check_folder
     from edgetl.trainer.progress import ConsoleReporter
     from edgetl.trainer.run_folder import read_run
 
     found = read_run(run)
+    check_folder(out)
     choices = Choices(
         data=data or Path(found.settings.data),
         splits=("val", "test") if split == "both" else (split,),

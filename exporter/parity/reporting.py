@@ -270,10 +270,10 @@ def _failures(rows: tuple[Row, ...], equalities: tuple[Equality, ...], max_flips
     if not any(row.ships for row in rows):
         yield "no model that ships was asked: the bundle holds none that a library here can read"
     for row in rows:
-        where = f"{row.model} in {row.interpreter} ({row.machine})"
+        where = f"{row.model} in {row.interpreter} ({row.machine}{'' if row.ships else ', reference kernels'})"
         if row.error is not None:
             yield f"{where}: {row.error}"
-        elif row.ships and row.comparison is not None:
+        elif (row.ships or row.kernels == "reference") and row.comparison is not None:
             found = row.comparison
             share = 100 * (1 - found.same / found.pictures)
             if not bearable(found.pictures - found.same, found.pictures, found.expected_percent, max_flips):

@@ -28,6 +28,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
     rest: str
     missing: dict[str, str]
     broken: tuple[str, ...]
+    precision: Precision = "int8"
 
     def words(self) -> str:
         """One line for a person."""
@@ -41,7 +42,8 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
         """Why the model cannot run there, or None."""
         if self.missing:
             kind, name = next(iter(self.missing.items()))
-            return f"{self.title} has no operator {kind} in int8 (at {name}); choose another --model"
+            numbers = "float" if self.precision == "float16" else "int8"
+            return f"{self.title} has no operator {kind} in {numbers} (at {name}); choose another --model"
         return self.broken[0] if self.broken else None
 
 
@@ -75,7 +77,12 @@ def _fit(
     off = [i for i, (kind, name) in enumerate(nodes) if kind not in taken or name in islands]
     if engine.splits_once and off:
         off = list(range(off[0], len(nodes)))
-    missing = {kind: name for kind, name in reversed(nodes) if kind not in engine.known}
+    missing = {
+        kind: name
+        for kind, name in reversed(nodes)
+        if kind not in engine.known
+        and not (engine.format == "tflite" and (precision == "float16" or name in islands) and _is_litert_s_own(kind))
+    }
     return Fit(
         target=target.name,
         title=target.title,
@@ -87,7 +94,13 @@ def _fit(
         rest=engine.rest,
         missing=missing,
         broken=broken,
+        precision=precision,
     )
+
+
+def _is_litert_s_own(kind: str) -> bool:
+    """Whether LiteRT has an operator itself; each of these computes in float, on whatever device it runs."""
+    return not kind.startswith(("CUSTOM", "STABLEHLO", "BUILTIN"))
 
 
 def _counted(kinds: Iterable[str]) -> dict[str, int]:

@@ -227,6 +227,10 @@ class OperatorError(ExportError):
         return cls(said, kind, node, why)
 
 
+class PrecisionError(OperatorError):
+    """An operator that TFLite has in float, and not in the precision that was asked for."""
+
+
 class GateError(ExportError):
     """The int8 model lost more than allowed; no bundle is left behind."""
 

@@ -109,6 +109,16 @@ def _write_plots(out: Path, evaluation: Evaluation) -> None:
     )  # fmt: skip
 
 
+def _refuse_choice_of_model(run: Path) -> None:
+    """A run has one network, so that a choice among a bundle's models says nothing there. Raises UsageError."""
+    context = click.get_current_context()
+    for name in ("precision", "interpreter"):
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            raise UsageError(
+                f"--{name} chooses among a bundle's models, and {run} is a run; name the bundle, or leave it out"
+            )
+
+
 @click.command()
 @click.argument("target", type=click.Path(path_type=Path), metavar="RUN|BUNDLE")
 @click.option("--data", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Labelled pictures.")
@@ -145,6 +155,8 @@ def evaluate(
 
     if not target.exists():
         raise UsageError(f"{target}: no such run or bundle")
+    if target.is_dir():
+        _refuse_choice_of_model(target)
     judge = _judge_of_run(target) if target.is_dir() else _judge_of_bundle(target, precision, interpreter)
     with judge as (logits, how, rule, name, recorded, one_class):
         _, pictures = pictures_of_split(data, split, recorded)

@@ -144,3 +144,9 @@ def test_targets_and_data_that_are_not_there(
     )
     (tmp_path / "junk.edgetl").write_bytes(b"PK junk")
     refused(call("evaluate", tmp_path / "junk.edgetl", "--data", small_data), 1, "E_FORMAT", "junk.edgetl")
+
+
+@pytest.mark.parametrize("words", [("--interpreter", "litert"), ("--precision", "int8")], ids=lambda words: words[0])
+def test_run_has_no_models_to_choose_among(small_run: Path, small_data: Path, words: tuple[str, str]) -> None:
+    answer = call("evaluate", small_run, "--data", small_data, *words)
+    refused(answer, 2, "E_USAGE", words[0], str(small_run), "name the bundle")

@@ -20,6 +20,17 @@ from edgetl.trainer.run_folder import Run, RunRecord, SplitRecord
 from edgetl.trainer.settings import Settings
 
 
+class Lines(SilentReporter):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        """One line."""
+        self.said.append(text)
+
+
 def picture(seed: int, light: float = 1.0, blur: int = 0) -> NDArray[np.uint8]:
     """A picture that is like no other: coarse noise with fine noise on it."""
     rng = np.random.default_rng(seed)
@@ -78,11 +89,15 @@ def test_pictures_that_judge_and_copies_and_flat_frames_are_left_out(run: Run, t
     put(frames / "copy.png", picture(1000))
     put(frames / "nearly.jpg", picture(1001))
     put(frames / "black.png", np.zeros((48, 48, 3), np.uint8))
+    put(frames / "covered.png", np.full((48, 48, 3), (20, 60, 200), np.uint8))
     (frames / "torn.png").write_bytes((frames / "1.png").read_bytes()[:100])
     for s in run.splits:
         if s.split in ("val", "test"):
             (frames / f"judge-{s.sha256[:6]}.png").write_bytes((Path(run.settings.data) / s.path).read_bytes())
-    chosen = chosen_frames(frames, run, Path(run.settings.data))
+    reporter = Lines()
+    chosen = chosen_frames(frames, run, Path(run.settings.data), reporter)
+    (said,) = reporter.said
+    assert said.startswith(f"passed over: {frames / 'torn.png'}")
     assert len(chosen) == 9
     assert len({f.sha256 for f in chosen} & kept) >= 7  # of two that are nearly alike, either may stay
     judged = {s.sha256 for s in run.splits if s.split in ("val", "test")}
@@ -99,6 +114,7 @@ def test_pictures_that_judge_and_copies_and_flat_frames_are_left_out(run: Run, t
         ("black", r"0 usable frames.* 12 show nothing"),
         ("same", r"2 usable frames.* 10 are nearly equal"),
         ("judging", r"0 usable frames.* judge the model"),
+        ("torn", r"0 usable frames.* of 12 pictures 12 cannot be read"),
     ],
 )
 def test_folder_that_cannot_calibrate_is_refused_with_the_reason(
@@ -110,6 +126,9 @@ def test_folder_that_cannot_calibrate_is_refused_with_the_reason(
     if case == "one":
         put(frames / "a.png", picture(1000))
     for i in range(12):
+        if case == "torn":
+            put(frames / f"{i}.png", picture(i))
+            (frames / f"{i}.png").write_bytes((frames / f"{i}.png").read_bytes()[:100])
         if case == "black":
             put(frames / f"{i}.png", np.full((40 + i, 48, 3), i % 3, np.uint8))
         if case == "same":
@@ -156,7 +175,7 @@ def test_picture_that_judges_is_found_though_it_was_saved_anew_or_taken_a_moment
         put(frames / f"anew-{s.sha256[:6]}.jpg", image)
         later = np.clip(image + 1.0 + random.normal(0, 1.0, image.shape), 0, 255).astype(np.uint8)
         put(frames / f"later-{s.sha256[:6]}.png", later)
-    assert {f.sha256 for f in chosen_frames(frames, run, data)} == kept
+    assert {f.sha256 for f in chosen_frames(frames, run, data, SilentReporter())} == kept
 
 
 def colours(images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -50,6 +50,31 @@ def test_exchanged_weights_give_the_bytes_of_an_export(graph: GraphModule, tmp_p
     assert (tmp_path / "other.onnx").read_bytes() != (tmp_path / "graph.onnx").read_bytes()
 
 
+class WithoutAutocast(nn.Module):
+    """A part of it stands in torch's graph as a graph of its own, as an attention that guards its precision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Logits."""
+        with torch.autocast("cpu", enabled=False):
+            maps = self.conv(pixels / 255).relu()
+        return maps.mean((2, 3))
+
+
+def test_graph_with_a_graph_in_it_has_weights_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    graph = graph_of(WithoutAutocast().eval(), SIZE)
+    assert any(isinstance(part, GraphModule) for part in graph.children())
+    other = changed(graph)
+    write_module(graph, SIZE, tmp_path / "graph.onnx")
+    if write_exchanged(tmp_path / "graph.onnx", graph, other, tmp_path / "exchanged.onnx"):
+        write_module(other, SIZE, tmp_path / "other.onnx")
+        assert (tmp_path / "exchanged.onnx").read_bytes() == (tmp_path / "other.onnx").read_bytes()
+
+
 def test_weights_that_torch_left_out_cannot_be_exchanged(tmp_path: Path) -> None:
     """Biases of zero, as a net has them that never learned."""
     graph = graph_of(Deployed(network()), SIZE)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.cli.calling import call, refused
-from tests.conftest import OPEN_GATE, ended_by_sigterm
+from tests.conftest import OPEN_GATE, edgetl, ended_by_sigterm
 from tests.exporter.conftest import CONVERTER, through
 from tests.runtime.pictures import noise, save
 
@@ -48,6 +48,12 @@ def test_missing_picture_is_named(moved: tuple[Path, Path], tmp_path: Path) -> N
     path = picture_of(run, data, "val")
     path.unlink()
     refused(call("export", run, "--data", data, "--out", tmp_path / "a.edgetl"), 1, "E_EXPORT", str(path), "is missing")
+    train = picture_of(run, data, "train")
+    path.write_bytes(train.read_bytes())
+    train.unlink()
+    answer = call("export", run, "--data", data, "--out", tmp_path / "a.edgetl")
+    refused(answer, 1, "E_EXPORT", "--data")
+    assert answer.err.count("\n") == 1, "before any work"
     shutil.rmtree(data)
     refused(call("export", run, "--data", data, "--out", tmp_path / "a.edgetl"), 1, "E_EXPORT", "is missing", "--data")
     assert not (tmp_path / "a.edgetl").exists()
@@ -115,6 +121,7 @@ def test_log_that_cannot_lie_in_the_run_stays_in_the_work_folder(
         ("--max-recall-loss", "x"),
         ("--max-recall-loss", "-3"),
         ("--max-flips", "-1"),
+        ("--max-flips", "inf"),
         ("--budget", "nan"),
         ("--budget", "-1"),
         ("--rung", "int7"),
@@ -125,6 +132,27 @@ def test_option_that_cannot_be_meant(small_run: Path, tmp_path: Path, words: tup
     answer = call("export", small_run, "--out", tmp_path / "a.edgetl", *words)
     assert answer.code == 2, answer
     assert words[0] in answer.err
+
+
+def test_file_in_the_place_of_the_report_is_met_before_any_work(
+    small_run: Path, small_bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    answer = call("export", small_run, "--out", tmp_path / "a.edgetl", "--report", tmp_path / "file")
+    refused(answer, 1, "E_STORAGE", str(tmp_path / "file"))
+    assert answer.err.count("\n") == 1
+    answer = call("parity", small_run, small_bundle, "--out", tmp_path / "file")
+    refused(answer, 1, "E_STORAGE", str(tmp_path / "file"))
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_full_disk_for_what_lies_between_is_told_as_such(
+    small_run: Path, full_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(full_disk))
+    done = edgetl("export", small_run, "--out", tmp_path / "a.edgetl")
+    assert done.returncode == 1 and "E_STORAGE" in done.stderr and "the disk is full" in done.stderr, done.stderr
+    assert not (tmp_path / "a.edgetl").exists()
 
 
 def test_folder_that_cannot_calibrate_is_met_before_any_work(small_run: Path, tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from edgetl.errors import ExportError, UsageError
+from edgetl.errors import ExportError, PrecisionError, UsageError
 from edgetl.exporter.ladder.climb import Attempt, Climb, Tried, climb, refusal, short_of_int8
 from edgetl.exporter.ladder.gate import Limits, pass_or_refuse
 from edgetl.exporter.ladder.plot import draw
 from edgetl.exporter.ladder.rungs import NAMES, RUNGS, Rung, rungs_of
 from edgetl.exporter.quantization import Quantization
 
+LACKED = "no operator for SQRT in int8"
 TRUTH = {f"{label}/{i}": label for label in ("a", "b") for i in range(50)}
 
 
@@ -30,7 +31,7 @@ class Stair:
         self.left.append(left_s)
         flips = self.flips[rung.name]
         if isinstance(flips, str):
-            raise ExportError(flips)
+            raise (PrecisionError if flips == LACKED else ExportError)(flips)
         after = TRUTH | {f"a/{i}": "b" for i in range(flips)}
         outcome = pass_or_refuse("model/int8.tflite", TRUTH, TRUTH, after, Limits())
         return Tried(f"models of {rung.name}", (outcome,), {"model/int8.tflite": 100})
@@ -72,6 +73,20 @@ def test_what_is_slower_than_int8_ships_with_the_reason() -> None:
     assert "of 3 the nearest was second, where model/int8.tflite loses 4.00 points of balanced accuracy" in said
     for stair in (Stair(first=0), Stair(slow=0), Stair(first=9, slow=9), Stair(first=9, second=0)):
         assert short_of_int8(stair.climb()[0]) == ""
+
+
+def test_operator_that_int8_lacks_ends_all_int8_rungs_and_no_other() -> None:
+    climbed, models = Stair(first=LACKED, second=0, slow=0).climb()
+    assert models == "models of slow" and [a.rung for a in climbed.attempts] == ["first", "slow"]
+    assert climbed.attempts[0].error == LACKED
+    said = short_of_int8(climbed)
+    assert "which this net cannot have" in said and said.endswith(LACKED)
+
+
+def test_operator_that_every_precision_lacks_is_the_nets_own() -> None:
+    for stair in (Stair(first=LACKED), Stair(first=LACKED, slow=LACKED), Stair(first=LACKED, slow="crashed")):
+        with pytest.raises(PrecisionError, match=LACKED):
+            stair.climb()
 
 
 def test_no_rung_begins_after_the_budget_but_the_first_always_does() -> None:

@@ -136,7 +136,8 @@ def multinomial(n: int, a: int, b: int, p: float, q: float) -> float:
     return comb(n, a) * comb(n - a, b) * p**a * q**b * (1 - p - q) ** (n - a - b)
 
 
-@pytest.mark.parametrize("name", ["max_drop", "max_recall_loss", "max_flips"])
-def test_nan_is_no_limit(name: str) -> None:
-    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} nan"):
-        Limits(**{name: float("nan")})
+@pytest.mark.parametrize("name", ["max_drop", "max_recall_loss", "max_flips", "max_gain_error"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_what_is_no_number_is_no_limit(name: str, value: str) -> None:
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} {value}"):
+        Limits(**{name: float(value)})

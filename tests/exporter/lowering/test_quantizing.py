@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgetl.errors import OperatorError
+from edgetl.errors import PrecisionError
 from edgetl.exporter import calibration
 from edgetl.exporter.lowering.graph import Graph, Steps
 from edgetl.exporter.lowering.lower import lowered
@@ -184,8 +184,37 @@ def test_halved_graph_stores_half_the_bytes(graph: Graph, images: np.ndarray[Any
 def test_operator_without_an_int8_form_is_named(tmp_path: Path, pictures: Path) -> None:
     nodes = [node("Conv", "pixels w", "x"), node("Abs", "x", "y"), node("Sqrt", "y", "logits")]
     graph = lowered(write(tmp_path, nodes, {"w": weights(3, 3, 1, 1)}, SHAPE))
-    with pytest.raises(OperatorError, match="operator SQRT of ONNX node node_logits has no form in TFLite: in int8"):
+    with pytest.raises(PrecisionError, match="operator SQRT of ONNX node node_logits has no form in TFLite: in int8"):
         quantized(graph, ranges_of(graph, pictures, "min-max"))
+
+
+def test_operator_without_an_int8_form_stays_in_float_where_some_layers_do(
+    tmp_path: Path, pictures: Path, images: Any
+) -> None:
+    nodes = [
+        node("Conv", "pixels w", "x"),
+        node("Abs", "x", "y"),
+        node("Sqrt", "y", "z"),
+        node("Conv", "z v", "logits"),
+    ]
+    graph = lowered(write(tmp_path, nodes, {"w": weights(3, 3, 1, 1), "v": weights(2, 3, 1, 1)}, SHAPE))
+    made = quantized(graph, ranges_of(graph, pictures, "min-max"), kept=["node_logits"])
+    assert made.tensors["z"].type == "float32" and made.tensors["y"].type == "int8"
+    wanted = logits(graph, images)
+    assert np.abs(logits(made, images) - wanted).max() < 0.05 * np.ptp(wanted)
+
+
+@pytest.mark.parametrize("kernels", ["AUTO", "BUILTIN", "BUILTIN_REF"])
+@pytest.mark.parametrize(("axes", "keeps"), [((1,), 1), ((2, 3), 0), ((3,), 0)])
+def test_sum_is_the_same_by_all_kernels(
+    tmp_path: Path, pictures: Path, images: Any, kernels: str, axes: tuple[int, ...], keeps: int
+) -> None:
+    """LiteRT's own SUM is wrong by half of its range in the reference kernels."""
+    nodes = [node("Conv", "pixels w", "x"), node("ReduceSum", "x axes", "logits", keepdims=keeps)]
+    graph = lowered(write(tmp_path, nodes, {"w": weights(4, 3, 1, 1), "axes": np.array(axes)}, SHAPE))
+    made = quantized(graph, ranges_of(graph, pictures, "min-max"))
+    wanted = logits(graph, images)
+    assert np.abs(logits(made, images, kernels) - wanted).max() < 0.05 * np.ptp(wanted)
 
 
 def test_sum_that_cancels_out_does_not_end_the_process(tmp_path: Path, pictures: Path, images: Any) -> None:

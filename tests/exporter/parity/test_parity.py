@@ -202,6 +202,12 @@ def test_places_that_decide_apart_fail_beyond_the_limit_and_rounding_apart_does_
     assert "1 of 300 outputs differ" in line
 
 
+def test_reference_kernels_that_give_other_labels_fail_though_they_do_not_ship() -> None:
+    said = row("model/int8.tflite", "fast", "litert"), row("model/int8.tflite", "reference", "litert", flips=10)
+    (line,) = _failures(said, (), 2.0)
+    assert line.startswith("model/int8.tflite in litert (here, reference kernels): 100.0 % of the labels differ")
+
+
 def row(model: str, kernels: str, interpreter: str = "onnxruntime", flips: int = 0, took: float = 2.0) -> Row:
     """A row of ten pictures, so many of which have another label."""
     rule = DecisionRule(("a", "b"), ("a",))

@@ -61,6 +61,15 @@ def test_in_floats_the_engine_takes_more() -> None:
     assert fitted("raspberry-pi-4").falls_back == {"HARD_SWISH": 2}
 
 
+def test_operator_without_an_int8_kernel_runs_in_float() -> None:
+    nodes = [("CONV_2D", "a"), ("SQRT", "b")]
+    reason = fitted("raspberry-pi-4", nodes).refusal()
+    assert reason is not None and "no operator SQRT in int8 (at b)" in reason
+    assert fitted("raspberry-pi-4", nodes, precision="float16").refusal() is None
+    assert fitted("raspberry-pi-4", nodes, frozenset({"b"}), "mixed").refusal() is None
+    assert fitted("raspberry-pi-4", [*nodes, ("CUSTOM FlexErf", "c")], precision="float16").refusal() is not None
+
+
 def test_a_jetson_nano_has_no_int8_on_its_gpu_so_its_processor_is_checked() -> None:
     nano, orin = load_target("jetson-nano"), load_target("jetson-orin-nano")
     assert (nano.engine.format, nano.engine.symmetric) == ("tflite", False)
