@@ -32,13 +32,11 @@ def measured_accuracy(bundle: Bundle, interpreter: OpenedModel, data: Path | Non
     if data is None:
         return Accuracy(golden_pictures=len(images), golden_flips=flips)
     manifest = bundle.manifest
-    listing, pictures = pictures_of_split(data, "test", {})
+    pictures = pictures_of_split(data, "test", {}).pictures
     pictures = pictures if manifest.detector is None else in_two(pictures, manifest.rule)
 
     def balanced(asked: Interpreter) -> tuple[float, int]:
-        found = evaluate(
-            Path(listing.root), pictures, asked.logits, manifest.preprocessing, manifest.rule, model="", split="test"
-        )
+        found = evaluate(data, pictures, asked.logits, manifest.preprocessing, manifest.rule, model="", split="test")
         return found.metrics.balanced_accuracy, found.metrics.n
 
     own, count = balanced(interpreter)

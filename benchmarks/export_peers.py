@@ -114,7 +114,7 @@ def on_test(model: Path, export: Export) -> float:
     with open_bundle(export.bundle) as opened:
         how, rule = opened.manifest.preprocessing, opened.manifest.rule
     recorded = {sample["sha256"]: sample["split"] for sample in json.loads((export.run / "splits.json").read_text())}
-    _, pictures = pictures_of_split(export.data, "test", recorded)
+    pictures = pictures_of_split(export.data, "test", recorded).pictures
     found = evaluate(export.data, pictures, plain_logits(model), how, rule, model=model.name, split="test")
     return _percent(found.metrics.balanced_accuracy)
 

@@ -1,6 +1,6 @@
 """Class folders as a data set: which pictures there are, of which class, in which split.
 
-Two layouts: `DIR/{train,val,test}/<class>/…` and `DIR/<class>/…`. Unreadable entries are passed over and reported,
+Two layouts: `DIR/{train,val,calibration,test}/<class>/…` and `DIR/<class>/…`. Unreadable entries are passed over and reported,
 two classes that differ only in case are refused, since one of them would be lost on another file system.
 """
 
@@ -17,6 +17,7 @@ from edgetl.errors import DatasetError, PictureError
 from edgetl.runtime.picture import SUFFIXES, read_bytes
 
 SPLIT_NAMES = ("train", "val", "test")
+CALIBRATION = "calibration"  # beside the others alone: a class may be called so
 _ALSO_CALLED = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
 
@@ -46,9 +47,15 @@ def list_pictures(root: Path) -> Listing:
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder; name a folder with one sub-folder of pictures per class")
     splits = [name for name in SPLIT_NAMES if (root / name).is_dir()]
+    if splits and (root / CALIBRATION).is_dir():
+        splits.append(CALIBRATION)
     _check_layout(root, bool(splits))
     pictures: list[Picture] = []
-    passed_over: dict[str, str] = {}
+    passed_over = {
+        folder.name: f"beside {splits[0]}, and none of {', '.join((*SPLIT_NAMES, CALIBRATION))}"
+        for folder in _class_folders(root)
+        if splits and folder.name not in splits and _holds_pictures(folder)
+    }
     folders: set[str] = set()
     for split in splits or [""]:
         for folder in _class_folders(root / split):
@@ -82,7 +89,23 @@ def sha256_of(path: Path) -> str:
 
 
 def _class_folders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    found = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if odd := next((p for p in found if not _is_text(p.name)), None):
+        raise DatasetError(f"{_shown(odd)}: its name is not UTF-8, as of an archive from another system; rename it")
+    return found
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file's name can be written down; bytes that are no UTF-8 come as halves of characters."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def _shown(path: str | Path) -> str:
+    return os.fsencode(path).decode(errors="replace")
+
+
+def _holds_pictures(folder: Path) -> bool:
+    return any(Path(name).suffix.lower() in SUFFIXES for _, _, names in os.walk(folder) for name in names)
 
 
 def _check_layout(root: Path, divided: bool) -> None:
@@ -111,11 +134,11 @@ def _files(folder: Path, root: Path, passed_over: dict[str, str]) -> list[str]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = (Path(parent) / name).relative_to(root).as_posix()
-            reason = _unusable(Path(parent) / name)
+            reason = _unusable(Path(parent) / name) if _is_text(path) else "its name is not UTF-8; rename it"
             if reason is None:
                 found.append(path)
             elif not name.startswith("."):
-                passed_over[path] = reason
+                passed_over[_shown(path)] = reason
     return found
 
 

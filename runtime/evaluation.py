@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgetl.errors import DatasetError, PictureError
 from edgetl.runtime.anomaly.record import ANOMALY
-from edgetl.runtime.dataset import Listing, Picture, list_pictures, sha256_of
+from edgetl.runtime.dataset import Picture, list_pictures, sha256_of
 from edgetl.runtime.decision import DecisionRule, decide, log_odds
 from edgetl.runtime.metrics import Auroc, Metrics, auroc, measure
 from edgetl.runtime.picture import read_picture
@@ -35,22 +35,42 @@ class Evaluation(msgspec.Struct, kw_only=True):
     auroc: Auroc | None = None
 
 
-def pictures_of_split(root: Path, split: str, recorded: dict[str, str]) -> tuple[Listing, list[Picture]]:
-    """The pictures of one split: the folder of that name, or in an unsplit folder those whose hash was `recorded`
-    (SHA-256 to split) in it, or `all`. Raises DatasetError where that is none."""
+class Chosen(msgspec.Struct, frozen=True):
+    """The pictures of one split, and why others are left out that lie in its folder."""
+
+    pictures: list[Picture]
+    left_out: dict[str, str]
+
+
+def pictures_of_split(root: Path, split: str, recorded: dict[str, str]) -> Chosen:
+    """The pictures of one split: those whose hash was `recorded` (SHA-256 to split) in it, and of the others those in the folder of
+    that name; or `all`. So what trained is judged as such wherever it lies now; of copies in several folders that in the split's own
+    counts. Raises DatasetError where there are none."""
     listing = list_pictures(root)
     if split == "all":
-        chosen = list(listing.pictures)
-    elif listing.of_split(split):
-        chosen = list(listing.of_split(split))
-    else:
-        chosen = [p for p in listing.pictures if recorded.get(_hash(root / p.path)) == split]
+        return Chosen(list(listing.pictures), {})
+    hashes = {p.path: _hash(root / p.path) for p in listing.pictures} if recorded else {}
+    labels: dict[str, set[str]] = {}
+    for picture in listing.pictures:
+        labels.setdefault(hashes.get(picture.path, ""), set()).add(picture.label)
+    chosen, left_out = [], {}
+    inside = {hashes[p.path] for p in listing.of_split(split)} if recorded else set()
+    for picture in listing.pictures:
+        sha256 = hashes.get(picture.path, "")
+        known, own = recorded.get(sha256), picture.split == split
+        if (own and known is None) or (known == split and (own or sha256 not in inside)):
+            if sha256 and len(labels[sha256]) > 1:
+                left_out[picture.path] = f"the same picture is in class {' and '.join(sorted(labels[sha256]))}"
+            else:
+                chosen.append(picture)
+        elif own and known != split:
+            left_out[picture.path] = f"the training run has it in {known}"
     if not chosen:
         raise DatasetError(
             f"{root}: no pictures of split {split!r}: there is no such folder, and none of its pictures is recorded "
             "as such in the training run; use --split all to judge all of them"
         )
-    return listing, chosen
+    return Chosen(chosen, left_out)
 
 
 def _hash(path: Path) -> str:

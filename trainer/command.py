@@ -64,7 +64,11 @@ def _settings(options: dict[str, Any]) -> Settings:
     context = click.get_current_context()
     given = {k: v for k, v in options.items() if context.get_parameter_source(k) is not ParameterSource.DEFAULT}
     # The pictures may call for another recipe now; what the weights expect comes with the run.
+    if "weights" in given:
+        raise UsageError("--from brings the weights of that run; leave --weights out")
     before = read_run(start).settings.for_other_pictures()
+    if given.get("recipe") == "one-class":  # it has no use for what was asked of a classifier
+        before |= {"choose_imgsz": False, "teacher": None, "teacher_weights": "auto", "teacher_normalization": "auto"}
     return _converted({**before, "normalization": "auto", **given, "start": str(start)})
 
 

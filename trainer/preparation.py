@@ -15,7 +15,16 @@ from edgetl.trainer.data import TrainingData
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import SplitRecord
 from edgetl.trainer.settings import Settings
-from edgetl.trainer.splits import SPLITS, Sample, calibrating, carry_over, contradictions, divide, near_duplicate_groups
+from edgetl.trainer.splits import (
+    SPLITS,
+    Sample,
+    calibrating,
+    carry_over,
+    contradictions,
+    divide,
+    near_duplicate_groups,
+    require_train_and_val,
+)
 from edgetl.trainer.teachers import splits_of_teacher
 
 
@@ -43,11 +52,11 @@ def prepare(settings: Settings, reporter: Reporter) -> Prepared:
     _check_labels(listing, stored)
     groups = near_duplicate_groups(stored.samples, stored.fingerprints)
     known = known_splits(settings)
-    splits = (
-        carry_over(stored.samples, groups, known, settings.seed)
-        if known
-        else divide(stored.samples, groups, settings.seed)
-    )
+    if known:
+        splits = carry_over(stored.samples, groups, known, settings.seed)
+        require_train_and_val(stored.samples, splits)
+    else:
+        splits = divide(stored.samples, groups, settings.seed)
     number = {label: i for i, label in enumerate(listing.labels)}
     data = TrainingData(
         images=stored.images,
@@ -86,7 +95,11 @@ def preprocessing_of(settings: Settings) -> Preprocessing:
 
 def _check_ok(settings: Settings, listing: Listing) -> None:
     if unknown := sorted(set(settings.ok) - set(listing.labels)):
-        raise UsageError(f"--ok {', '.join(unknown)}: no such class; the data set has {', '.join(listing.labels)}")
+        before = settings.start is not None and run_folder.read_run(Path(settings.start)).settings.ok == settings.ok
+        whence = " (asked of the run of --from; name the good class with --ok)" if before else ""
+        raise UsageError(
+            f"--ok {', '.join(unknown)}{whence}: no such class; the data set has {', '.join(listing.labels)}"
+        )
 
 
 def _check_labels(listing: Listing, stored: store.Store) -> None:

@@ -13,7 +13,7 @@ import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from edgetl.errors import RunError, UsageError
+from edgetl.errors import RunError, UsageError, storage
 from edgetl.runtime.anomaly import DetectorRecord
 from edgetl.runtime.decision import DecisionRule
 from edgetl.runtime.files import write_file
@@ -31,6 +31,7 @@ from edgetl.trainer.settings import Settings
 RUN_FORMAT = 1
 BEST = Path("weights/best.safetensors")
 LAST = Path("weights/last.safetensors")
+DECISION = "decision.json"
 FLOAT = "float32 (torch)"  # the network itself among models
 BANK = Path("weights/bank.safetensors")  # of a one-class run
 
@@ -110,7 +111,13 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 def write_decision(folder: Path, account: bytes) -> None:
     """Writes decision.json: what the limits of the verdicts were chosen for, and what they come to."""
-    write_file(folder / "decision.json", msgspec.json.format(account))
+    write_file(folder / DECISION, msgspec.json.format(account))
+
+
+def remove_decision(folder: Path) -> None:
+    """Removes decision.json, if it is there. Raises StorageError."""
+    with storage(folder / DECISION):
+        (folder / DECISION).unlink(missing_ok=True)
 
 
 def write_results(folder: Path, rows: list[EpochRow]) -> None:

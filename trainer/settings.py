@@ -86,7 +86,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __post_init__(self) -> None:
         _require(self.epochs is None or 1 <= self.epochs <= 10_000, f"--epochs {self.epochs} must be from 1 to 10000")
-        _require(min(self.mixup, self.cutmix) >= 0, "--mixup and --cutmix must be 0 or above")
+        for flag, number in (("mixup", self.mixup), ("cutmix", self.cutmix), ("weight-decay", self.weight_decay)):
+            _require(0 <= number <= 1000, f"--{flag} {number:g} must be from 0 to 1000")
+        _require(0 <= self.seed < 1 << 32, f"--seed {self.seed} must be from 0 to {(1 << 32) - 1}")
         _require(self.recipe != "scratch" or not self.pretrained or self.weights == "auto",
                  "--recipe scratch starts from nothing; leave --weights and --from out")  # fmt: skip
         _require(self.recipe != "one-class" or self.teacher is None,

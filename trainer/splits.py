@@ -157,7 +157,13 @@ def divide(samples: list[Sample], groups: list[int], seed: int) -> list[str]:
             by_label[sample.label].append(i)
     tested = [] if any(s.fixed for s in samples) else ["test"]
     judged = {s.label for s in samples if s.fixed == "val"}
-    for label in sorted({s.label for s in samples}):
+    labels = {s.label for s in samples}
+    if untrained := sorted(labels - by_label.keys()):
+        where = sorted({s.fixed for s in samples if s.fixed and s.label in untrained})
+        raise DatasetError(
+            f"class {', '.join(untrained)} has pictures in {' and '.join(where)} alone; training needs some in the folder train"
+        )
+    for label in sorted(labels):
         wanted = tested if label in judged else [*tested, "val"]
         for i, split in _draw(label, by_label[label], groups, wanted, seed).items():
             splits[i] = split
@@ -168,7 +174,7 @@ def carry_over(samples: list[Sample], groups: list[int], known: dict[str, str], 
     """The split of each sample where some were divided before (`known`: SHA-256 to split).
 
     Those stay where they were, and near-duplicates of theirs join them: what trained must never test. The others go
-    where their folder says, or are drawn in the usual shares.
+    where their folder says, or are drawn in the usual shares, but first to where their class has none: val, then train.
     """
     of_group = {groups[i]: known[s.sha256] for i, s in enumerate(samples) if s.sha256 in known}
     splits = [known.get(s.sha256) or of_group.get(groups[i]) or s.fixed for i, s in enumerate(samples)]
@@ -176,16 +182,30 @@ def carry_over(samples: list[Sample], groups: list[int], known: dict[str, str], 
     for i, sample in enumerate(samples):
         if splits[i] is None:
             fresh[sample.label][groups[i]].append(i)
-    for label, by_group in fresh.items():
+    for label in sorted({s.label for s in samples}):
+        by_group = fresh[label]
         order = sorted(by_group)
         random.Random(f"{seed} {label} later").shuffle(order)
+        there = {split for s, split in zip(samples, splits, strict=True) if s.label == label}
+        lacking = [split for split in ("val", "train") if split not in there]
         total, placed = sum(map(len, by_group.values())), 0
-        for group in order:
-            split = _by_share((placed + 0.5) / total)
+        for n, group in enumerate(order):
+            split = lacking[n] if n < len(lacking) else _by_share((placed + 0.5) / total)
             placed += len(by_group[group])
             for i in by_group[group]:
                 splits[i] = split
     return [split or "train" for split in splits]
+
+
+def require_train_and_val(samples: list[Sample], splits: list[str]) -> None:
+    """Raises DatasetError where a class has no picture to learn from, or none to judge by while it learns."""
+    there = {(s.label, split) for s, split in zip(samples, splits, strict=True)}
+    for label in sorted({s.label for s in samples}):
+        for split in ("train", "val"):
+            if (label, split) not in there:
+                raise DatasetError(
+                    f"class {label!r} has no picture in {split}: the earlier run had its pictures elsewhere, and there they stay; add new ones"
+                )
 
 
 def _by_share(place: float) -> str:

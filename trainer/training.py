@@ -58,6 +58,7 @@ def train(settings: Settings, out: Path, *, resume: bool, reporter: Reporter, ra
     if resume:
         check_same(teacher, run_folder.read_run(out).record.teacher, settings.teacher)
     record = record_of(settings, prepared, network, source, teacher)
+    earlier_s = _take_up(out, record, rank) if resume else 0.0
     if not resume and rank.first:
         run_folder.write_settings(out, settings)
         run_folder.write_splits(out, prepared.splits)
@@ -71,12 +72,23 @@ def train(settings: Settings, out: Path, *, resume: bool, reporter: Reporter, ra
             choose_picture_size(out, prepared, record, device, reporter)
         record.complete = True
     finally:
-        record.seconds = round(time.monotonic() - started, 1)
+        record.seconds = round(earlier_s + time.monotonic() - started, 1)
         if rank.first and (out / run_folder.BEST).exists():
             run_folder.write_record(out, record)
     if rank.first:
         report(out, record, prepared, device, reporter)
     return record
+
+
+def _take_up(out: Path, record: RunRecord, rank: Rank) -> float:
+    """Keeps the rule of a run that was at its end already. Of one that was not, what `edgetl decide` chose is forgotten, since it was
+    chosen for other weights. Returns how long it trained before."""
+    before = run_folder.read_run(out).record
+    if before.complete:
+        record.rule = before.rule
+    elif rank.first:
+        run_folder.remove_decision(out)
+    return before.seconds
 
 
 def _check_ranks(settings: Settings, rank: Rank) -> None:

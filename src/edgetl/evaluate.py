@@ -159,13 +159,15 @@ def evaluate(
         _refuse_choice_of_model(target)
     judge = _judge_of_run(target) if target.is_dir() else _judge_of_bundle(target, precision, interpreter)
     with judge as (logits, how, rule, name, recorded, one_class):
-        _, pictures = pictures_of_split(data, split, recorded)
+        found = pictures_of_split(data, split, recorded)
+        pictures = found.pictures
         if one_class:
             if not any(p.label in rule.ok_labels for p in pictures):
                 good, there = ", ".join(rule.ok_labels), ", ".join(sorted({p.label for p in pictures}))
                 click.echo(f"warning: no picture of class {good}; all are taken as bad parts ({there})", err=True)
             pictures = in_two(pictures, rule)
         evaluation = evaluate_pictures(data, pictures, logits, how, rule, model=name, split=split)
+        evaluation.passed_over.update(found.left_out)
     click.echo(_as_json(evaluation) if as_json else _table(evaluation))
     if out is not None:
         _write_plots(out, evaluation)

@@ -263,3 +263,30 @@ def test_many_thousand_files_are_listed_in_memory_in_proportion(tmp_path: Path) 
         tracemalloc.stop()
         assert len({p.path for p in listing.pictures}) == count and listing.passed_over == {}
     assert peaks[1] < 15 * peaks[0] and peaks[1] < 5_000 * 1_000
+
+
+def test_calibration_is_a_split_beside_others_and_a_class_by_itself(tmp_path: Path) -> None:
+    for path in ("a/train/ok/1.png", "a/calibration/ok/2.png", "b/ok/1.png", "b/calibration/2.png"):
+        picture(tmp_path / path)
+    assert [p.path for p in list_pictures(tmp_path / "a").of_split("calibration")] == ["calibration/ok/2.png"]
+    assert list_pictures(tmp_path / "b").labels == ("calibration", "ok")
+
+
+def test_folder_beside_splits_that_is_none_is_named(tmp_path: Path) -> None:
+    for path in ("train/ok/1.png", "loose/2.png"):
+        picture(tmp_path / path)
+    (tmp_path / "notes").mkdir()
+    listing = list_pictures(tmp_path)
+    assert listing.passed_over == {"loose": "beside train, and none of train, val, test, calibration"}
+
+
+def test_names_that_are_no_text_are_named(tmp_path: Path) -> None:
+    picture(tmp_path / "ok" / "1.png")
+    (tmp_path / "ok" / "1.png").rename(os.fsdecode(os.fsencode(tmp_path / "ok") + b"/stra\xdfe.png"))
+    picture(tmp_path / "ok" / "2.png")
+    listing = list_pictures(tmp_path)
+    assert [p.path for p in listing.pictures] == ["ok/2.png"]
+    assert listing.passed_over == {"ok/stra\ufffde.png": "its name is not UTF-8; rename it"}
+    (tmp_path / os.fsdecode(b"gla\xdf")).mkdir()
+    with pytest.raises(DatasetError, match="gla\ufffd: its name is not UTF-8"):
+        list_pictures(tmp_path)

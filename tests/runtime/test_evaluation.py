@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def evaluated(root: Path, split: str = "all", recorded: dict[str, str] | None = None) -> Evaluation:
-    _, pictures = pictures_of_split(root, split, recorded or {})
+    pictures = pictures_of_split(root, split, recorded or {}).pictures
     return evaluate(root, pictures, MODEL.logits, tiny.HOW, tiny.RULE, model="m", split=split)
 
 
@@ -67,15 +68,40 @@ def test_recorded_hashes_choose_the_split_of_an_unsplit_folder(data: Path) -> No
     chosen, other = data / "red/0.png", data / "red/1.png"
     recorded = {sha256_of(chosen): "test", sha256_of(other): "train"}
     chosen.rename(data / "red/renamed.png")
-    _, pictures = pictures_of_split(data, "test", recorded)
+    pictures = pictures_of_split(data, "test", recorded).pictures
     assert [p.path for p in pictures] == ["red/renamed.png"]
 
 
 def test_split_folder_is_used_before_the_record(tmp_path: Path) -> None:
     for split in ("train", "test"):
         pic.save(tmp_path / split / "red" / "a.png", tiny.plain("red"))
-    _, pictures = pictures_of_split(tmp_path, "test", {sha256_of(tmp_path / "train/red/a.png"): "test"})
+    pictures = pictures_of_split(tmp_path, "test", {sha256_of(tmp_path / "train/red/a.png"): "test"}).pictures
     assert [p.path for p in pictures] == ["test/red/a.png"]
+
+
+def test_what_trained_does_not_test_though_it_lies_in_the_test_folder(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "val", "test", "test")):
+        image = tiny.plain("red")
+        image[0, 0] = number
+        pic.save(tmp_path / split / "red" / f"{number}.png", image)
+    recorded = {
+        sha256_of(tmp_path / "test/red/2.png"): "train",
+        sha256_of(tmp_path / "train/red/0.png"): "val",
+    }
+    tested, judged = (pictures_of_split(tmp_path, split, recorded) for split in ("test", "val"))
+    assert [p.path for p in tested.pictures] == ["test/red/3.png"]
+    assert tested.left_out == {"test/red/2.png": "the training run has it in train"}
+    assert sorted(p.path for p in judged.pictures) == ["train/red/0.png", "val/red/1.png"]
+
+
+def test_picture_in_two_classes_judges_nothing(data: Path) -> None:
+    shutil.copy(data / "red/2.png", data / "blue/copy.png")
+    found = pictures_of_split(
+        data, "test", {sha256_of(data / "red/2.png"): "test", sha256_of(data / "red/3.png"): "test"}
+    )
+    assert [p.path for p in found.pictures] == ["red/3.png"]
+    assert set(found.left_out) == {"red/2.png", "blue/copy.png"}
+    assert found.left_out["red/2.png"] == "the same picture is in class blue and red"
 
 
 def test_split_without_pictures_says_what_to_do(data: Path) -> None:
@@ -87,13 +113,13 @@ def test_class_that_the_model_does_not_know_is_refused(data: Path) -> None:
     pic.save(data / "purple" / "a.png", tiny.plain("red"))
     with pytest.raises(DatasetError, match="class purple is unknown to the model, which has red, green, blue"):
         evaluated(data)
-    _, pictures = pictures_of_split(data, "all", {})
+    pictures = pictures_of_split(data, "all", {}).pictures
     check_labels(data, pictures, (*tiny.LABELS, "purple"))
 
 
 def test_progress_goes_to_the_end(data: Path) -> None:
     seen: list[tuple[int, int]] = []
-    _, pictures = pictures_of_split(data, "all", {})
+    pictures = pictures_of_split(data, "all", {}).pictures
     evaluate(data, pictures, MODEL.logits, tiny.HOW, tiny.RULE, model="m", split="all",
              progress=lambda done, total: seen.append((done, total)))  # fmt: skip
     assert seen == [(n, 10) for n in range(1, 11)]

@@ -130,6 +130,8 @@ def test_a_run_that_goes_on_from_it_expects_the_same(few_pictures: Path, tmp_pat
     assert read_run(tmp_path / "second").record.normalization == OTHER
     answer = call("train", "--from", first, "--data", few_pictures, "--normalization", "unit", "--out", tmp_path / "x")
     refused(answer, 2, "E_USAGE", "leave --normalization out")
+    answer = call("train", "--from", first, "--data", few_pictures, "--weights", "builtin", "--out", tmp_path / "x")
+    refused(answer, 2, "E_USAGE", "leave --weights out")
 
 
 def test_run_from_before_there_was_a_choice_has_the_usual_one(few_pictures: Path, tmp_path: Path) -> None:

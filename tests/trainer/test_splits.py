@@ -15,7 +15,16 @@ from edgetl.errors import DatasetError
 from edgetl.runtime.dataset import list_pictures
 from edgetl.runtime.preprocess import Preprocessing
 from edgetl.trainer import store
-from edgetl.trainer.splits import Sample, _linked, calibrating, carry_over, divide, near_duplicate_groups
+from edgetl.trainer.oneclass.data import divide_good
+from edgetl.trainer.splits import (
+    Sample,
+    _linked,
+    calibrating,
+    carry_over,
+    divide,
+    near_duplicate_groups,
+    require_train_and_val,
+)
 from tests.runtime.pictures import noise, save
 
 Prints = NDArray[np.uint8]
@@ -174,6 +183,36 @@ def test_new_pictures_in_split_folders_go_where_their_folder_says() -> None:
     known = {s.sha256: "calibration" for s in old[:5]} | {s.sha256: "train" for s in old[5:]}
     splits = carried([*old, *new], known)
     assert splits == ["calibration"] * 5 + ["train"] * 15 + ["test"] * 10
+
+
+def test_new_class_has_pictures_to_learn_from_and_to_be_judged_by() -> None:
+    old, new = samples_of({"a": 20}), [Sample(f"b/{i}.png", "b", f"new {i}", None) for i in range(2)]
+    known = dict(zip((s.sha256 for s in old), divided(old), strict=True))
+    splits = carried([*old, *new], known)
+    assert sorted(splits[20:]) == ["train", "val"]
+    require_train_and_val([*old, *new], splits)
+
+
+def test_class_that_the_earlier_run_only_trained_on_is_refused_where_nothing_new_judges_it() -> None:
+    samples = samples_of({"a": 20, "b": 20})
+    splits = carried(samples, {s.sha256: "train" if s.label == "a" else "val" for s in samples})
+    with pytest.raises(DatasetError, match="class 'a' has no picture in val"):
+        require_train_and_val(samples, splits)
+
+
+def test_bad_part_that_trained_an_earlier_run_is_not_learned_from_as_good() -> None:
+    samples = samples_of({"good": 30, "bad": 10})
+    known = {s.sha256: split for s, split in zip(samples, divided(samples), strict=True)}
+    groups = near_duplicate_groups(samples, unlike(len(samples)))
+    splits = divide_good("data", samples, groups, "good", known, 0)
+    for sample, split in zip(samples, splits, strict=True):
+        before = known[sample.sha256]
+        assert split == (before if sample.label == "good" or before == "test" else "val")
+
+
+def test_class_that_lies_outside_of_train_alone_is_named() -> None:
+    with pytest.raises(DatasetError, match=r"class b has pictures in test alone; .* folder train"):
+        divided([*samples_of({"a": 20}, "train"), *samples_of({"b": 20}, "test")])
 
 
 def marked(samples: list[Sample], splits: list[str], groups: list[int] | None = None) -> Counter[tuple[str, str]]:

@@ -564,8 +564,12 @@ def test_mark_in_the_curves_says_where_layers_were_held(tmp_path: Path) -> None:
     assert int(np.bincount(columns).argmax()) < picture.shape[1] / 2  # beside the losses, not beside the accuracy
 
 
-@pytest.mark.parametrize(("flag", "value"), [("--mixup", -1), ("--warmup", 2), ("--epochs", 0)])
-def test_piece_that_cannot_be_meant_is_refused(few_pictures: Path, tmp_path: Path, flag: str, value: int) -> None:
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("--mixup", -1), ("--mixup", "inf"), ("--cutmix", "nan"), ("--weight-decay", -1), ("--weight-decay", "nan"),
+     ("--warmup", 2), ("--epochs", 0), ("--seed", -1), ("--seed", 10**20)],
+)  # fmt: skip
+def test_piece_that_cannot_be_meant_is_refused(few_pictures: Path, tmp_path: Path, flag: str, value: object) -> None:
     answer = call("train", "--data", few_pictures, "--model", "resnet_tiny", flag, value, "--out", tmp_path / "run")
     refused(answer, 2, "E_USAGE", flag)
     assert not (tmp_path / "run").exists()

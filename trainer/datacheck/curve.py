@@ -127,10 +127,13 @@ def extrapolated(
 def needed_for(
     pictures: NDArray[np.float64], accuracy: NDArray[np.float64], available: int, reach: float, judged: float = math.inf
 ) -> Needed:
-    """From the same power laws: the number of pictures at which each first reaches an accuracy."""
+    """From the same power laws: the number of pictures at which each first reaches an accuracy. Where what was measured stays below it,
+    that is no number below the available one, however few pictures judged."""
     ahead = available * np.geomspace(float(pictures[0]) / available, FURTHEST, _STEPS)
     there = _drawn_laws(pictures, accuracy, ahead.tolist(), judged) >= reach
     first = np.where(there.any(axis=1), ahead[there.argmax(axis=1)], np.inf)
+    if np.nanmean(accuracy[:, -1]) < reach:
+        first = np.maximum(first, available)
     low, middle, high = (
         math.ceil(n) if math.isfinite(n) else None for n in np.quantile(first, [0.1, 0.5, 0.9], method="higher")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -36,6 +37,9 @@ def decide(
     from edgetl.trainer.run_folder import read_run
 
     costs = None
+    for flag, cost in (("escape", cost_escape), ("false-alarm", cost_false_alarm), ("look", cost_look)):
+        if cost is not None and not math.isfinite(cost):
+            raise UsageError(f"--cost-{flag} {cost:g}: not a number")
     if max_escape is not None and any(cost is not None for cost in (cost_escape, cost_false_alarm, cost_look)):
         raise UsageError("--max-escape and costs are two ways to say what is wanted; leave one of them out")
     if cost_escape is not None and cost_false_alarm is not None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetl.errors import DatasetError, UsageError
+from edgetl.runtime.dataset import sha256_of
 from edgetl.runtime.decision import DecisionRule, Limits, bad_chances, probabilities
 from edgetl.runtime.picture import read_picture
 from edgetl.runtime.preprocess import preprocess
@@ -95,10 +96,16 @@ def _on_test(run: Run, root: Path, rule: DecisionRule, reporter: Reporter) -> tu
 def _answers(run: Run, split: str, root: Path, reporter: Reporter) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The true class and the float network's logits of each picture of a split."""
     pictures = [s for s in run.splits if s.split == split]
+    if not pictures:
+        raise DatasetError(f"{run.folder}: the run has no {split} pictures; train again")
     ask, labels = float_logits(run), run.record.rule.labels
     reporter.begin(f"judging {split}", len(pictures))
     logits = []
     for done, picture in enumerate(pictures, start=1):
+        if sha256_of(root / picture.path) != picture.sha256:
+            raise DatasetError(
+                f"{root / picture.path}: was changed since the training run; name the folder with the run's own pictures with --data"
+            )
         logits.append(ask(preprocess(read_picture(root / picture.path), run.record.preprocessing)))
         reporter.advance(done)
     return np.array([labels.index(p.label) for p in pictures], np.int64), np.stack(logits)

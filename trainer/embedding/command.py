@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--region", callback=region_of, metavar="X0,Y0,X1,Y1", help="Part of the frame to look at, as fractions.")
 @click.option("--shots", callback=numbers_of, metavar="1,5,10", help="Say how far so many pictures a class get.")
 @click.option("--draws", type=click.IntRange(1, 1000), default=20, show_default=True, help="How often to draw them.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, (1 << 32) - 1), default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON line.")
 def embed(

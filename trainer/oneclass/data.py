@@ -84,7 +84,8 @@ def divide_good(
     root: str, samples: list[Sample], groups: list[int], good: str, known: dict[str, str], seed: int
 ) -> list[str]:
     """The split of each sample: where an earlier run had it (`known`: SHA-256 to split); good ones as ever; bad ones, where
-    no folder says, go to val and test in turn."""
+    no folder says, go to val and test in turn. A bad one that trained the earlier run goes to val: it may not be learned from as if it
+    were good, nor test."""
     own = [i for i, s in enumerate(samples) if s.label == good]
     if len(own) < FEWEST:
         raise DatasetError(
@@ -97,5 +98,6 @@ def divide_good(
     for i, sample in enumerate(samples):
         if i not in splits:
             turn = turns[sample.label].setdefault(groups[i], len(turns[sample.label]))
-            splits[i] = known.get(sample.sha256) or sample.fixed or ("val", "test")[turn % 2]
+            before = known.get(sample.sha256)
+            splits[i] = (before if before == "test" else "val") if before else sample.fixed or ("val", "test")[turn % 2]
     return [splits[i] for i in range(len(samples))]

@@ -24,7 +24,7 @@ from edgetl.trainer.network import channels_last, pixels_of
 from edgetl.trainer.reporting.distances import Distances
 from edgetl.trainer.reporting.focus import Focus
 from edgetl.trainer.reporting.mistakes import Judged, barely, judged, worst
-from edgetl.trainer.run_folder import Run
+from edgetl.trainer.run_folder import DECISION, Run
 
 NAME = "report.html"
 MISTAKES, DOUBTS = 24, 8  # pictures shown
@@ -125,7 +125,7 @@ def _plots(folder: Path) -> dict[str, str]:
 
 def _decision(folder: Path) -> dict[str, object] | None:
     """What `edgetl decide` wrote, if it did."""
-    path = folder / "decision.json"
+    path = folder / DECISION
     if not path.is_file():
         return None
     found: dict[str, object] = msgspec.json.decode(path.read_bytes())

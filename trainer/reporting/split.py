@@ -19,14 +19,15 @@ def split_of(run: Run, data: Path, name: str, say: Callable[[str], None]) -> Spl
     """The pictures of a split that can be read, decoded anew each time they are looked at; `say` is told of the others.
     Raises DatasetError where there are none."""
     labels, how = run.record.rule.labels, run.record.preprocessing
-    listing, pictures = pictures_of_split(data, name, {s.sha256: s.split for s in run.splits})
-    root = Path(listing.root)
-    pictures = pictures if run.record.detector is None else in_two(pictures, run.record.rule)
-    check_labels(root, pictures, labels)
+    found = pictures_of_split(data, name, {s.sha256: s.split for s in run.splits})
+    for path, reason in found.left_out.items():
+        say(f"passed over: {path}: {reason}")
+    pictures = found.pictures if run.record.detector is None else in_two(found.pictures, run.record.rule)
+    check_labels(data, pictures, labels)
     readable = []
     for picture in pictures:
         try:
-            read_picture(root / picture.path)
+            read_picture(data / picture.path)
         except PictureError as error:
             say(f"passed over: {error}")
             continue
@@ -35,7 +36,7 @@ def split_of(run: Run, data: Path, name: str, say: Callable[[str], None]) -> Spl
         raise DatasetError(f"{data}: none of the {len(pictures)} pictures of {name} can be read")
 
     def image(number: int) -> Image:
-        return preprocess(read_picture(root / readable[number].path), how)
+        return preprocess(read_picture(data / readable[number].path), how)
 
     truth = np.array([labels.index(p.label) for p in readable], np.int64)
     return Split(name=name, paths=[p.path for p in readable], truth=truth, image=image)

@@ -72,6 +72,14 @@ def test_what_is_reached_needs_no_more_than_there_are_and_what_never_will_be_is_
     assert far.pictures is None or far.pictures <= FURTHEST * 500
 
 
+def test_what_so_many_pictures_do_not_reach_fewer_do_not_either() -> None:
+    """However unsure the few that judge leave it."""
+    needed = needed_for(N, law(0.92, 0.5, 0.8), 500, 0.95, judged=20)
+    assert needed.low is not None and needed.low >= 500
+    reached = needed_for(N, law(0.97, 0.5, 0.8), 500, 0.95, judged=20)
+    assert reached.low is not None and reached.low < 500
+
+
 @pytest.mark.parametrize(("count", "least", "most"), [(60, 0.95, 0.99), (12, 0.75, 0.95)])
 def test_all_right_of_a_few_is_not_all_right_for_sure(count: int, least: float, most: float) -> None:
     """The lower end of a one-sided 90 % interval of 60 of 60 is 96 to 97 %, of 12 of 12 it is 82 to 88 %."""

@@ -61,13 +61,47 @@ def test_evaluation_judges_by_the_limits(run: Path, small_data: Path) -> None:
     "flags",
     [(), ("--max-escape", "1%", "--cost-escape", 3, "--cost-false-alarm", 1), ("--cost-escape", 3), ("--max-escape", "x%"),
      ("--max-escape", "1%", "--cost-escape", 3), ("--max-escape", "1%", "--cost-look", 3), ("--cost-look", 3),
-     ("--max-escape", "0"), ("--cost-escape", -1, "--cost-false-alarm", 1)],
+     ("--max-escape", "0"), ("--cost-escape", -1, "--cost-false-alarm", 1),
+     ("--cost-escape", "nan", "--cost-false-alarm", 1), ("--cost-escape", 2, "--cost-false-alarm", "inf")],
 )  # fmt: skip
 def test_wish_that_cannot_be_meant_is_refused(run: Path, flags: tuple[object, ...]) -> None:
     before = (run / "metrics.json").read_bytes()
     assert call("decide", run, *flags).code == 2
     assert (run / "metrics.json").read_bytes() == before
     assert not (run / "decision.json").exists()
+
+
+def test_picture_that_changed_since_training_decides_nothing(run: Path, small_data: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(small_data, data)
+    judged = next(s for s in read_run(run).splits if s.split == "val")
+    other = next(s for s in read_run(run).splits if s.label != judged.label)
+    shutil.copy(data / other.path, data / judged.path)
+    refused(call("decide", run, "--max-escape", "1%", "--data", data), 2, "E_DATASET", judged.path, "was changed")
+    assert not (run / "decision.json").exists()
+
+
+def test_run_without_judging_pictures_is_refused(run: Path) -> None:
+    kept = [s for s in json.loads((run / "splits.json").read_text()) if s["split"] != "val"]
+    (run / "splits.json").write_text(json.dumps(kept))
+    refused(call("decide", run, "--max-escape", "1%"), 2, "E_DATASET", "no val pictures")
+
+
+def test_going_on_with_a_run_that_is_at_its_end_keeps_its_limits(few_pictures: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ("train", "--data", few_pictures, "--model", "resnet_tiny", "--weights", "none", "--imgsz", 32, "--recipe", "scratch",
+             "--epochs", 1, "--ok", "ok", "--out", run)  # fmt: skip
+    assert call(*words).code == 0
+    assert call("decide", run, "--cost-escape", 3, "--cost-false-alarm", 1).code == 0
+    before = read_run(run).record
+    assert call("train", "--resume", "--out", run).code == 0
+    after = read_run(run).record
+    assert before.rule.limits is not None and after.rule == before.rule
+    assert (run / "decision.json").exists() and after.seconds >= before.seconds
+    record = json.loads((run / "metrics.json").read_text())
+    (run / "metrics.json").write_text(json.dumps({**record, "complete": False}))
+    assert call("train", "--resume", "--out", run).code == 0
+    assert read_run(run).record.rule.limits is None and not (run / "decision.json").exists()
 
 
 def test_sorting_has_no_good_class_to_decide_for(run: Path) -> None:
