@@ -26,6 +26,7 @@
     ├── WeightsError               pretrained weights are missing or do not fit
     ├── ExportError                a conversion step failed
     │   ├── OperatorError          an operator that TFLite has not
+    │   │   └── PrecisionError     one that TFLite has in float, and not in integers
     │   └── GateError              int8 lost more than allowed
     ├── ParityError                the files that ship do not answer as the network or each other
     ├── SigningError               a key cannot be used to sign
@@ -229,6 +230,8 @@ class OperatorError(ExportError):
 
 class PrecisionError(OperatorError):
     """An operator that TFLite has in float, and not in the precision that was asked for."""
+
+    code = "E_PRECISION"
 
 
 class GateError(ExportError):
