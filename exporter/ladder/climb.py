@@ -65,6 +65,10 @@ def climb(
         if precision in lacking:
             continue
         if attempts and start - begun >= budget_s:
+            if not any(a.outcomes for a in attempts):
+                raise ExportError(
+                    f"{attempts[0].error}; the time of --budget was up before rung {rung.name}: give it more, or name the rung"
+                )
             return _ended(attempts, None, "out of time", clock() - begun), None
         try:
             tried = attempt(rung, budget_s - (start - begun))

@@ -89,6 +89,11 @@ def test_operator_that_every_precision_lacks_is_the_nets_own() -> None:
             stair.climb()
 
 
+def test_time_that_is_up_before_anything_was_measured_is_told_with_what_took_it() -> None:
+    with pytest.raises(ExportError, match=f"{LACKED}; the time of --budget was up before rung slow"):
+        Stair(first=LACKED, second=0, slow=0).climb(budget_s=30)
+
+
 def test_no_rung_begins_after_the_budget_but_the_first_always_does() -> None:
     stair = Stair(first=9, second=9, third=0)
     climbed, models = stair.climb(budget_s=90)
