@@ -14,7 +14,7 @@ from edgetl.exporter.calibration_set import check_frames
 from edgetl.exporter.card import write_card
 from edgetl.exporter.contents import describing_files, manifest_of
 from edgetl.exporter.ladder.climb import Attempt, Climb, Tried, climb, refusal, short_of_int8
-from edgetl.exporter.ladder.gate import Outcome
+from edgetl.exporter.ladder.gate import Limits, Outcome
 from edgetl.exporter.ladder.report import ladder_files, remove_refused, write_refused
 from edgetl.exporter.ladder.rungs import Rung, rungs_of
 from edgetl.exporter.measuring import ACCEPTANCE, MEASURED_SPLITS, Judged, table
@@ -30,6 +30,9 @@ from edgetl.runtime.proof import PROOF_NAME
 from edgetl.trainer.judge import float_logits
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import FLOAT, Run, read_bank
+
+# Of the float file, whatever int8 may lose: nothing is rounded there, but sums are added up in another order.
+AS_THE_NETWORK = Limits(max_drop=0, max_recall_loss=0, max_flips=0, max_gain_error=1)
 
 
 def export(run: Run, options: Options, reporter: Reporter) -> Manifest:
@@ -159,7 +162,7 @@ def _measured(run: Run, bench: Workbench, models: Models, files: list[ModelFile]
     rest = {name: function for name, function in logits.items() if name not in known}
     for judged in bench.measure(rest, ACCEPTANCE) if rest else ():
         known[judged.model] = judged
-        _check_float_file(bench.before_the_gate(judged))
+        _check_float_file(bench.before_the_gate(judged, AS_THE_NETWORK))
     tested = {}
     if any(s.split == "test" for s in run.splits):
         tested = {judged.model: judged.by_split for judged in bench.measure(logits, "test")}

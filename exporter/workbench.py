@@ -12,7 +12,7 @@ from edgetl.exporter import calibration, conversion, onnx_int8
 from edgetl.exporter.deadline import NEVER, Deadline
 from edgetl.exporter.decoded import Decoded
 from edgetl.exporter.ladder.climb import Tried
-from edgetl.exporter.ladder.gate import Outcome, pass_or_refuse
+from edgetl.exporter.ladder.gate import Limits, Outcome, pass_or_refuse
 from edgetl.exporter.ladder.rungs import Rung
 from edgetl.exporter.ladder.scores import with_scores
 from edgetl.exporter.ladder.verdicts import with_verdicts
@@ -88,9 +88,9 @@ class Workbench:
         outcomes = tuple(self.before_the_gate(j) for j in judged)
         return Tried(Models(files, proofs, tuple(judged)), outcomes, {f.record.path: f.size for f in files})
 
-    def before_the_gate(self, judged: Judged) -> Outcome:
-        """How the gate finds a model that was measured on the acceptance pictures."""
-        plain, limits, rule = self.float_judged(), self._options.limits, self._run.record.rule
+    def before_the_gate(self, judged: Judged, limits: Limits | None = None) -> Outcome:
+        """How the gate finds a model that was measured on the acceptance pictures, by the user's limits or by others."""
+        plain, limits, rule = self.float_judged(), limits or self._options.limits, self._run.record.rule
         before, after = (j.by_split[ACCEPTANCE] for j in (plain, judged))
         truth = {s.path: s.label for s in self._run.splits}
         if self._run.record.detector is not None:  # each file's scores are in units of its own, so no gain is asked for

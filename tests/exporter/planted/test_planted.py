@@ -20,9 +20,9 @@ pytestmark = pytest.mark.slow
 Array = NDArray[Any]
 
 
-def export(sure: Sure, out: Path, defect: str) -> Answer:
-    """Exports under the default limits, through the faulty converter."""
-    words = through(CONVERTER, defect, sure.earlier)
+def export(sure: Sure, out: Path, defect: str, *limits: str) -> Answer:
+    """Exports through the faulty converter, under the default limits where no others are given."""
+    words = (*through(CONVERTER, defect, sure.earlier), *limits)
     return call("export", sure.run, "--out", out / "a.edgetl", "--rung", "mse", *words)
 
 
@@ -78,8 +78,15 @@ def test_input_in_another_scale_is_refused_before_anything_is_measured(
     assert left_in(tmp_path / "out") == [] and left_in(temporary) == []
 
 
-def test_float_file_that_is_not_the_network_is_refused(sure: Sure, tmp_path: Path, temporary: Path) -> None:
-    answer = export(sure, tmp_path / "out", "swapped_float_channels")
+WIDE = ("--max-drop", "100", "--max-recall-loss", "100", "--max-flips", "100", "--max-gain-error", "1000")
+
+
+@pytest.mark.parametrize("limits", [(), WIDE], ids=["default", "wide"])
+def test_float_file_that_is_not_the_network_is_refused(
+    sure: Sure, tmp_path: Path, temporary: Path, limits: tuple[str, ...]
+) -> None:
+    """Whatever the user lets int8 lose: limits for rounding say nothing of a file that is not rounded."""
+    answer = export(sure, tmp_path / "out", "swapped_float_channels", *limits)
     refused(answer, 1, "E_EXPORT", "model/float32.tflite", "is not the trained network; no bundle was written")
     assert left_in(tmp_path / "out") == [] and left_in(temporary) == []
 
