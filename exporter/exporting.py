@@ -96,8 +96,7 @@ def _tell(reporter: Reporter, attempt: Attempt) -> None:
             f"({outcome.flips_percent:.1f} %, 95 % interval {outcome.flips_low:.1f} to {outcome.flips_high:.1f}"
             f"{_expected(outcome)}); "
             f"{outcome.drop:+.2f} points of balanced accuracy lost, most by {label}: {worst.points:+.1f} "
-            f"({worst.low:+.1f} to {worst.high:+.1f}; one picture is {worst.finest:.1f}); logits {outcome.gain:.2f} of float's"
-            f"{_verdicts(outcome)}"
+            f"({worst.low:+.1f} to {worst.high:+.1f}; one picture is {worst.finest:.1f}){_gain(outcome)}{_verdicts(outcome)}"
         )
         if outcome.scores is not None and outcome.scores.auroc_before is None:
             reporter.say(
@@ -112,6 +111,10 @@ def _expected(outcome: Outcome) -> str:
         return ""
     luck = ", within --max-flips, so that the count is taken for chance" if outcome.by_chance else ""
     return f"; {outcome.expected_percent:.1f} if any picture met the rounding of any other{luck}"
+
+
+def _gain(outcome: Outcome) -> str:
+    return "" if outcome.gain is None else f"; logits {outcome.gain:.2f} of float's"
 
 
 def _verdicts(outcome: Outcome) -> str:

@@ -15,7 +15,7 @@ from edgetl.exporter.calibration import CONSTANT, stream
 from edgetl.exporter.deadline import NEVER, Deadline
 from edgetl.exporter.onnx_pixels import framing
 from edgetl.exporter.quantization import RangeRule
-from edgetl.exporter.ranges import PIXEL_RANGE, Range, histograms_of, logits_range, range_of
+from edgetl.exporter.ranges import PIXEL_RANGE, Range, histograms_of, range_of
 
 # They move values or choose among them, so that their results have the range of what goes in.
 MOVES = {"Reshape", "Flatten", "Transpose", "MaxPool", "Squeeze", "Unsqueeze", "Identity"}
@@ -39,7 +39,7 @@ def _by_rule(graph: Any, model: Path, pictures: Path, rule: RangeRule, deadline:
     logits = {output.name for output in graph.output}
     session, names = _watched(model)
     ranges = {
-        name: logits_range(h) if name in logits else range_of(h, rule)
+        name: range_of(h, rule, logits=name in logits)
         for name, h in histograms_of(names, lambda: _seen(session, names, pictures, deadline)).items()
     }
     for node in graph.node:  # what is not rounded where it is made (a mean, a GELU) is rounded where it was moved to

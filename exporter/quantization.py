@@ -8,7 +8,7 @@ import msgspec
 
 from edgetl.runtime.manifest import Precision
 
-RangeRule = Literal["min-max", "percentile", "entropy", "mse", "roomy"]
+RangeRule = Literal["min-max", "percentile", "entropy", "mse", "roomy", "fourfold"]
 
 
 class Quantization(msgspec.Struct, frozen=True, kw_only=True):

@@ -84,14 +84,16 @@ def _places(size: int) -> NDArray[np.int64]:
     return np.random.default_rng(0).integers(0, size, SAMPLE)
 
 
-def range_of(histogram: Histogram, rule: RangeRule) -> Range:
-    """The range that a rule chooses."""
+def range_of(histogram: Histogram, rule: RangeRule, *, logits: bool = False) -> Range:
+    """The range that a rule chooses; logits have their own by any rule but the one that leaves everything room."""
+    if logits and rule != "fourfold":
+        return _logits(histogram)
     if rule == "min-max" or not histogram.counts.any():
         return histogram.low, histogram.high
     return _RULES[rule](histogram)
 
 
-def logits_range(histogram: Histogram) -> Range:
+def _logits(histogram: Histogram) -> Range:
     """The range of the logits: what calibration pictures gave, and a tenth more on each side, since a part that is not like
     them may be surer. Every step counts there, as the decision is a difference of two of them."""
     seen = np.flatnonzero(histogram.counts)
@@ -104,6 +106,11 @@ def logits_range(histogram: Histogram) -> Range:
 
 def _roomy(histogram: Histogram) -> Range:
     return histogram.low * (1 + ROOM), histogram.high * (1 + ROOM)
+
+
+def _fourfold(histogram: Histogram) -> Range:
+    """For int16, which has steps to spare: what was never seen is not cut off, and two of sixteen bits are lost."""
+    return 4 * histogram.low, 4 * histogram.high
 
 
 def _percentile(histogram: Histogram) -> Range:
@@ -176,4 +183,5 @@ _RULES: dict[str, Callable[[Histogram], Range]] = {
     "entropy": _entropy,
     "mse": _mse,
     "roomy": _roomy,
+    "fourfold": _fourfold,
 }

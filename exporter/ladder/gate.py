@@ -71,7 +71,7 @@ class Verdicts(msgspec.Struct, frozen=True, kw_only=True):
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One model before the gate. Flips and their interval in per cent, drop in points; `gain`: its logits over float's;
-    `expected_percent`: flips if any picture met the rounding of any other, None where there are no logits; `by_chance`: more were
+    `expected_percent`: flips if any picture met the rounding of any other; both None where there are no logits; `by_chance`: more were
     counted than the limit allows, and not held against the model; `reasons` is empty if it passed; `scores` are there for one-class
     bundles, `verdicts` in all of this version."""
 
@@ -82,7 +82,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     flips_low: float
     flips_high: float
     drop: float
-    gain: float = 1.0
+    gain: float | None = None
     expected_percent: float | None = None
     by_chance: bool = False
     classes: dict[str, Loss]
@@ -103,8 +103,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def pass_or_refuse(
-    model: str, truth: dict[str, str], before: dict[str, str], after: dict[str, str], limits: Limits, gain: float = 1.0,
-    expected: float | None = None,
+    model: str, truth: dict[str, str], before: dict[str, str], after: dict[str, str], limits: Limits,
+    gain: float | None = None, expected: float | None = None,
 ) -> Outcome:  # fmt: skip
     """Compares a model's decisions (picture to label) with float's on the same pictures; `gain` and `expected` as gain_of and
     expected_flips tell."""
@@ -183,9 +183,9 @@ def _losses(drop: float, classes: dict[str, Loss], limits: Limits) -> tuple[str,
     return tuple(reasons)
 
 
-def _wrong_scale(gain: float, limits: Limits) -> tuple[str, ...]:
+def _wrong_scale(gain: float | None, limits: Limits) -> tuple[str, ...]:
     """Labels survive a wrong scale of the logits; scores, and with them UNKNOWN and every threshold, do not."""
-    if abs(100 * (gain - 1)) <= limits.max_gain_error:
+    if gain is None or abs(100 * (gain - 1)) <= limits.max_gain_error:
         return ()
     return (
         f"gives logits of {gain:.2f} times float's size, further off than --max-gain-error {limits.max_gain_error:g} %",

@@ -75,7 +75,7 @@ RUNGS = (
     Rung(
         name="int16",
         means="int8 weights, int16 activations: no fast kernels on CPUs",
-        quantization=Quantization(precision="int16"),
+        quantization=Quantization(ranges="fourfold", precision="int16"),
     ),
     Rung(
         name="float16",

@@ -17,7 +17,7 @@ from edgetl.exporter.calibration import CONSTANT, stream
 from edgetl.exporter.lowering.graph import Graph
 from edgetl.exporter.lowering.writing import packed
 from edgetl.exporter.quantization import RangeRule
-from edgetl.exporter.ranges import Range, histograms_of, logits_range, range_of, spans_of
+from edgetl.exporter.ranges import Range, histograms_of, range_of, spans_of
 
 
 def ranges_of(graph: Graph, pictures: Path, rule: RangeRule) -> dict[str, Range]:
@@ -27,7 +27,7 @@ def ranges_of(graph: Graph, pictures: Path, rule: RangeRule) -> dict[str, Range]
     if rule == "min-max":
         return spans_of(names, lambda: _seen(graph, names, pictures, 0))
     histograms = histograms_of(names, lambda: _seen(graph, names, pictures, CONSTANT))
-    return {n: logits_range(h) if n in graph.outputs else range_of(h, rule) for n, h in histograms.items()}
+    return {n: range_of(h, rule, logits=n in graph.outputs) for n, h in histograms.items()}
 
 
 def _seen(graph: Graph, names: list[str], pictures: Path, first: int) -> Iterator[tuple[str, NDArray[np.float32]]]:

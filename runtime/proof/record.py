@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from edgetl.runtime.manifest import Precision
@@ -44,7 +46,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     `operators` counts operators by kind, without ONNX's QuantizeLinear and DequantizeLinear, which only say in which
     numbers the others compute; `tensors` counts tensors by type (in ONNX: constants and quantized values).
     `islands` are the operators that do not compute in what `precision` says: for `int8` and `mixed` those not in int8.
-    `softmax` is `outside` where the file ends in logits, as ours do, so that probabilities sum to one in double
+    `softmax` is `outside` where the file ends in logits or feature maps, as ours do, so that probabilities sum to one in double
     precision; `inside` where the graph itself ends in one. `labels` are those packed into the file, if any are.
     """
 
@@ -72,8 +74,13 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
         total = sum(self.operators.values())
         computes = f"{len(self.islands)} of them not {self.numbers()}" if self.islands else f"all {self.numbers()}"
         step = f"one step is {self.input.step:g} pixel value" if self.input.step else "pixel values as they are"
-        ends = "ends in logits" if self.softmax == "outside" else "ends in a softmax"
-        return f"{total} operators, {computes}; input {self.input.type} {self.input.shape_text()}, {step}; {ends}"
+        return (
+            f"{total} operators, {computes}; input {self.input.type} {self.input.shape_text()}, {step}; {self._end()}"
+        )
+
+    def _end(self) -> str:
+        values = f"ends in {math.prod(map(abs, self.output.shape))} values"
+        return f"{values} of a softmax" if self.softmax == "inside" else f"{values}, which are no softmax's"
 
 
 class Proofs(msgspec.Struct, frozen=True):

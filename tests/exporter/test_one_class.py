@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgetl.exporter.ladder.gate import Limits, pass_or_refuse
+from edgetl.exporter.ladder.report import LadderRecord
 from edgetl.exporter.ladder.scores import with_scores
 from edgetl.runtime.bundle import open_bundle
 from edgetl.runtime.decision import DecisionRule
@@ -55,6 +56,13 @@ def test_manifest_says_what_the_verdicts_rest_on(good_bundle: Path) -> None:
     areas = {(row.model, row.split): row.auroc for row in manifest.measured}
     assert all(area is not None and area.value > 0.95 for area in areas.values())
     assert {picture.truth for picture in golden.pictures} == {"good", "anomaly"}
+
+
+def test_ladder_tells_no_size_of_logits_where_there_are_none(good_bundle: Path) -> None:
+    with open_bundle(good_bundle) as bundle:
+        record = msgspec.json.decode(bundle.read("ladder.json"), type=LadderRecord)
+    outcomes = [outcome for attempt in record.climb.attempts for outcome in attempt.outcomes]
+    assert len(outcomes) >= 2 and all(o.gain is None and o.scores is not None for o in outcomes)
 
 
 def test_each_model_is_judged_by_patches_as_it_sees_them(good_bundle: Path) -> None:

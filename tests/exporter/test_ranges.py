@@ -63,6 +63,10 @@ def test_zero_is_always_inside(rule: RangeRule, values: list[float]) -> None:
     assert np.isfinite([low, high]).all()
 
 
+def test_fourfold_leaves_room_for_logits_too(spiky: NDArray[np.float32]) -> None:
+    assert range_of(histogram(spiky), "fourfold", logits=True) == (-100.0, 160.0)
+
+
 def test_min_max_is_what_was_seen(spiky: NDArray[np.float32]) -> None:
     assert range_of(histogram(spiky), "min-max") == (-25.0, 40.0)
 

@@ -17,6 +17,7 @@ from edgetl.exporter.lowering.numbers import INT8, INT16, quantized_layer
 from edgetl.exporter.lowering.observing import ranges_of
 from edgetl.exporter.lowering.quantizing import halved, in_int16, quantized
 from edgetl.exporter.lowering.writing import packed
+from edgetl.exporter.quantization import RangeRule
 from tests.exporter.lowering.files import by_litert, node, write
 
 SHAPE = (1, 3, 8, 8)
@@ -171,6 +172,21 @@ def test_graph_in_int16_takes_and_gives_floats(graph: Graph, pictures: Path, ima
     wanted = logits(graph, images)
     found = logits(made, images, "BUILTIN_REF")
     assert np.abs(found - wanted).max() < 0.02 * np.ptp(wanted)  # of which the int8 weights make the most
+
+
+def test_int16_cuts_nothing_off_that_calibration_did_not_show(
+    graph: Graph, images: np.ndarray[Any, Any], tmp_path: Path
+) -> None:
+    """Calibrated in a third of the light: its int8 weights are all that is lost then, as with pictures that were seen."""
+    dark = tmp_path / "dark.npy"
+    calibration.save(images // 3, dark)
+    wanted = logits(graph, images)
+
+    def worst(rule: RangeRule) -> float:
+        made = in_int16(graph, ranges_of(graph, dark, rule))
+        return float(np.abs(logits(made, images, "BUILTIN_REF") - wanted).max() / np.ptp(wanted))
+
+    assert worst("fourfold") < 0.02 < worst("min-max")
 
 
 def test_halved_graph_stores_half_the_bytes(graph: Graph, images: np.ndarray[Any, Any]) -> None:

@@ -33,7 +33,10 @@ def test_int8_file_is_proved() -> None:
         -128,
     )
     assert refusal(proof, tiny.LABELS, tiny.SIZE) is None
-    assert proof.words() == "1 operators, all in int8; input int8 1×32×32×3, one step is 1 pixel value; ends in logits"
+    assert (
+        proof.words()
+        == "1 operators, all in int8; input int8 1×32×32×3, one step is 1 pixel value; ends in 3 values, which are no softmax's"
+    )
 
 
 def test_float_file_is_no_int8_whatever_its_name() -> None:
