@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -15,10 +16,11 @@ from edgetl.exporter.calibration import CONSTANT, stream
 from edgetl.exporter.deadline import NEVER, Deadline
 from edgetl.exporter.onnx_pixels import framing
 from edgetl.exporter.quantization import RangeRule
-from edgetl.exporter.ranges import PIXEL_RANGE, Range, histograms_of, range_of
+from edgetl.exporter.ranges import PIXEL_RANGE, Range, bounded, histograms_of, range_of
 
 # They move values or choose among them, so that their results have the range of what goes in.
 MOVES = {"Reshape", "Flatten", "Transpose", "MaxPool", "Squeeze", "Unsqueeze", "Identity"}
+_OPEN: Range = (-math.inf, math.inf)  # the ends of a clip that names none
 # Their results are no activations.
 _NO_ACTIVATIONS = {"Shape", "Constant"}
 
@@ -42,10 +44,25 @@ def _by_rule(graph: Any, model: Path, pictures: Path, rule: RangeRule, deadline:
         name: range_of(h, rule, logits=name in logits)
         for name, h in histograms_of(names, lambda: _seen(session, names, pictures, deadline)).items()
     }
+    ranges |= {name: bounded(ranges[name], b) for name, b in _bounds(graph).items() if name in ranges}
     for node in graph.node:  # what is not rounded where it is made (a mean, a GELU) is rounded where it was moved to
         if node.op_type in MOVES and node.input[0] in ranges and node.output[0] not in logits:
             ranges[node.output[0]] = ranges[node.input[0]]
     return ranges
+
+
+def _bounds(graph: Any) -> dict[str, Range]:
+    """Between which values the results of clips lie. A clip without known ends is left as it is."""
+    known = {constant.name: constant for constant in graph.initializer}
+    found = {node.output[0]: (0.0, math.inf) for node in graph.node if node.op_type == "Relu"}
+    for node in graph.node:
+        ends = [*node.input[1:], "", ""][:2]
+        if node.op_type == "Clip" and all(name in known or not name for name in ends):
+            low, high = (
+                float(onnx.numpy_helper.to_array(known[n])) if n else o for n, o in zip(ends, _OPEN, strict=True)
+            )
+            found[node.output[0]] = low, high
+    return found
 
 
 def _seen(

@@ -84,6 +84,12 @@ def _places(size: int) -> NDArray[np.int64]:
     return np.random.default_rng(0).integers(0, size, SAMPLE)
 
 
+def bounded(within: Range, bounds: Range) -> Range:
+    """A range without what lies beyond the bounds of a clip. There it has no values, and where a quantized graph leaves the clip
+    itself out, as onnxruntime's do, the end of the range is all that cuts off."""
+    return max(within[0], min(bounds[0], 0.0)), min(within[1], max(bounds[1], 0.0))
+
+
 def range_of(histogram: Histogram, rule: RangeRule, *, logits: bool = False) -> Range:
     """The range that a rule chooses; logits have their own by any rule but the one that leaves everything room."""
     if logits and rule != "fourfold":

@@ -5,6 +5,7 @@ Every activation is an output of the file that is watched, since a delegate hide
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,9 @@ from edgetl.exporter.calibration import CONSTANT, stream
 from edgetl.exporter.lowering.graph import Graph
 from edgetl.exporter.lowering.writing import packed
 from edgetl.exporter.quantization import RangeRule
-from edgetl.exporter.ranges import Range, histograms_of, range_of, spans_of
+from edgetl.exporter.ranges import Range, bounded, histograms_of, range_of, spans_of
+
+_CLIPS = {"RELU": (0.0, math.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
 
 
 def ranges_of(graph: Graph, pictures: Path, rule: RangeRule) -> dict[str, Range]:
@@ -27,7 +30,15 @@ def ranges_of(graph: Graph, pictures: Path, rule: RangeRule) -> dict[str, Range]
     if rule == "min-max":
         return spans_of(names, lambda: _seen(graph, names, pictures, 0))
     histograms = histograms_of(names, lambda: _seen(graph, names, pictures, CONSTANT))
-    return {n: range_of(h, rule, logits=n in graph.outputs) for n, h in histograms.items()}
+    ranges = {n: range_of(h, rule, logits=n in graph.outputs) for n, h in histograms.items()}
+    bounds = _bounds(graph)
+    return {n: bounded(r, bounds[n]) if n in bounds else r for n, r in ranges.items()}
+
+
+def _bounds(graph: Graph) -> dict[str, Range]:
+    """Between which values the results of clips lie."""
+    kinds = {o.outputs[0]: o.options.get("fusedActivationFunction", o.kind) for o in graph.operators}
+    return {name: _CLIPS[kind] for name, kind in kinds.items() if kind in _CLIPS}
 
 
 def _seen(graph: Graph, names: list[str], pictures: Path, first: int) -> Iterator[tuple[str, NDArray[np.float32]]]:

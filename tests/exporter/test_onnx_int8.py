@@ -18,8 +18,9 @@ from edgetl.errors import ExportError
 from edgetl.exporter.calibration import FEWEST
 from edgetl.exporter.layers import onnx_layers
 from edgetl.exporter.onnx_int8 import folded, quantize, take_raw_pixels
-from edgetl.exporter.quantization import Quantization
+from edgetl.exporter.quantization import Quantization, RangeRule
 from edgetl.runtime.interpreters import open_interpreter
+from edgetl.runtime.manifest import Precision
 from tests.exporter import graphs
 
 
@@ -85,6 +86,22 @@ def test_rule_sets_every_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         quantize(tmp_path, Quantization(ranges="mse"))
         files.append(hashlib.sha256((tmp_path / "int8.onnx").read_bytes()).hexdigest())
     assert files[0] == files[1]
+
+
+@pytest.mark.parametrize(("rule", "precision", "most"), [("roomy", "int8", 0.01), ("fourfold", "int16", 0.005)])
+def test_room_in_a_range_does_not_move_a_clip(
+    tmp_path: Path, rule: RangeRule, precision: Precision, most: float
+) -> None:
+    """onnxruntime's tools leave a ReLU6 out, and its range alone cuts off: at 6, however much room others get."""
+    graphs.written(tmp_path)
+    quantize(tmp_path, Quantization(ranges=rule, precision=precision))
+    made = (tmp_path / f"{precision}.onnx").read_bytes()
+    assert "Clip" not in {node.op_type for node in onnx.load_model_from_string(made).graph.node}
+    opened = open_interpreter("onnxruntime", made, f"{precision}.onnx")
+    pixels = [image[None].astype(np.float32).transpose(0, 3, 1, 2) for image in graphs.pictures()]
+    wanted = np.concatenate([run(onnx.load(str(tmp_path / "model.onnx")), given) for given in pixels])
+    found = np.stack([opened.logits(image) for image in graphs.pictures()])
+    assert np.abs(found - wanted).max() < most * np.ptp(wanted)
 
 
 @pytest.fixture(scope="session")
