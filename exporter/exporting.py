@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from edgetl.errors import ExportError, GateError
+from edgetl.exporter import calibration
 from edgetl.exporter.bundle_writer import write_bundle
 from edgetl.exporter.calibration_set import check_frames
 from edgetl.exporter.card import write_card
@@ -24,10 +25,8 @@ from edgetl.exporter.remembering import bank_members
 from edgetl.exporter.targets import in_fast_kernels
 from edgetl.exporter.work_folder import check_out, work_folder
 from edgetl.exporter.workbench import Models, Workbench
-from edgetl.runtime.dataset import sha256_of
 from edgetl.runtime.manifest import CARD_NAME, Manifest, Measured
 from edgetl.runtime.proof import PROOF_NAME
-from edgetl.trainer.judge import float_logits
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import FLOAT, Run, read_bank
 
@@ -65,13 +64,8 @@ def _check_pictures(run: Run, data: Path) -> None:
     trained is gone: of all that trained the bundle tells how they look."""
     remembered = set() if run.record.detector is None else set(read_bank(run.folder).pictures.tolist())
     for number, record in enumerate(run.splits):
-        path, what = data / record.path, ""
-        if not path.is_file():
-            what = "is missing"
-        elif record.sets_ranges or record.split in MEASURED_SPLITS or number in remembered:
-            what = "" if sha256_of(path) == record.sha256 else "was changed since the training run"
-        if what:
-            raise ExportError(f"{path}: {what}; name the folder with the run's own pictures with --data")
+        matters = record.sets_ranges or record.split in MEASURED_SPLITS or number in remembered
+        calibration.require_own(data, record, unchanged=matters)
 
 
 def _attempt(bench: Workbench, options: Options, rung: Rung, left_s: float) -> Tried[Models]:
@@ -153,14 +147,14 @@ def _check_float_file(outcome: Outcome) -> None:
     """The float file is what others compare with, so it must be the network. Raises ExportError."""
     if not outcome.passed:
         raise ExportError(
-            f"{outcome.model} {' and '.join(outcome.reasons)}, though nothing was rounded: the converter's output "
-            "is not the trained network; no bundle was written"
+            f"{outcome.model} judges {outcome.flips} of {outcome.pictures} pictures otherwise{_gain(outcome)}, though nothing was "
+            "rounded: the converter's output is not the trained network; no bundle was written, and with --no-float none needs it"
         )
 
 
 def _measured(run: Run, bench: Workbench, models: Models, files: list[ModelFile]) -> tuple[Measured, ...]:
     """One row for each model and split. Test is met here for the first time: nothing is chosen by it."""
-    logits = {FLOAT: float_logits(run), **{f.record.path: f.open().logits for f in files}}
+    logits = {FLOAT: bench.network, **{f.record.path: f.open().logits for f in files}}
     known = {judged.model: judged for judged in (bench.float_judged(), *models.judged)}
     rest = {name: function for name, function in logits.items() if name not in known}
     for judged in bench.measure(rest, ACCEPTANCE) if rest else ():

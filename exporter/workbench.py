@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ from edgetl.exporter.measuring import ACCEPTANCE, Judged, expected_flips, gain_o
 from edgetl.exporter.models import ModelFile
 from edgetl.exporter.options import Options
 from edgetl.exporter.proving import fit_models, prove_models
-from edgetl.exporter.remembering import with_detectors
+from edgetl.exporter.remembering import network_logits, with_detectors
 from edgetl.exporter.sources import Sources
 from edgetl.exporter.tflite import Converter
 from edgetl.exporter.tflite_metadata import Description, with_metadata
@@ -31,7 +32,6 @@ from edgetl.runtime.files import write_file
 from edgetl.runtime.graphs import read_tflite
 from edgetl.runtime.proof import Proofs
 from edgetl.runtime.spare import cores
-from edgetl.trainer.judge import float_logits
 from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import FLOAT, Run
 
@@ -110,10 +110,15 @@ class Workbench:
         ours, theirs = (verdicts_of(j, ACCEPTANCE, rule) for j in (plain, judged))
         return with_verdicts(outcome, ours, theirs, rule, limits)
 
+    @cached_property
+    def network(self) -> Logits:
+        """The float network's judgement of one picture."""
+        return network_logits(self._run, self._data, self._reporter)
+
     def float_judged(self) -> Judged:
         """The float network on the acceptance pictures."""
         if self._float is None:
-            self._float = self.measure({FLOAT: float_logits(self._run)}, ACCEPTANCE)[0]
+            self._float = self.measure({FLOAT: self.network}, ACCEPTANCE)[0]
         return self._float
 
     def _float_besides(self, source: Path) -> Path | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgetl.errors import ExportError, UsageError
 from edgetl.exporter.onnx_variants import signed
+from edgetl.exporter.remembering import network_logits
 from edgetl.runtime.answers import PROTOCOL, Answers, Model, Questions
 from edgetl.runtime.bundle import Bundle
 from edgetl.runtime.graphs import activation_types, read_onnx
@@ -20,7 +20,7 @@ from edgetl.runtime.interpreters import Kernels
 from edgetl.runtime.manifest import ModelRecord
 from edgetl.runtime.picture import decode, read_bytes
 from edgetl.runtime.preprocess import preprocess
-from edgetl.trainer.judge import float_logits
+from edgetl.trainer.progress import Reporter
 from edgetl.trainer.run_folder import Run, SplitRecord
 
 SIGNED = ", signed"  # behind the name of a graph that was written with signed activations
@@ -70,13 +70,13 @@ def read_inputs(run: Run, data: Path, pictures: list[SplitRecord]) -> NDArray[np
     return np.stack([preprocess(decode(read_bytes(data / p.path), p.path), how) for p in pictures])
 
 
-def ask_network(run: Run, images: NDArray[np.uint8], advance: Callable[[int], None]) -> NDArray[np.float32]:
+def ask_network(run: Run, data: Path, images: NDArray[np.uint8], reporter: Reporter) -> NDArray[np.float32]:
     """The trained network's logits, shape (count, labels)."""
-    logits = float_logits(run)
-    rows = []
+    logits, rows = network_logits(run, data, reporter), []
+    reporter.begin("network", len(images))
     for done, image in enumerate(images, start=1):
         rows.append(logits(image))
-        advance(done)
+        reporter.advance(done)
     return np.stack(rows)
 
 

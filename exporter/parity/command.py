@@ -50,6 +50,7 @@ def parity(
     import msgspec
 
     from edgetl.errors import ParityError
+    from edgetl.exporter.ladder.gate import Limits
     from edgetl.exporter.parity.asking import parse_elsewhere
     from edgetl.exporter.parity.reporting import Choices
     from edgetl.exporter.parity.writing import report_on
@@ -64,7 +65,7 @@ def parity(
         splits=("val", "test") if split == "both" else (split,),
         elsewhere=tuple(parse_elsewhere(text) for text in also),
         most_elsewhere=most_elsewhere,
-        max_flips=max_flips,
+        max_flips=Limits(max_flips=max_flips).max_flips,
     )
     with ConsoleReporter() as reporter:
         report = report_on(found, bundle, choices, out, reporter)

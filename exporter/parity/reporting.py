@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetl.errors import ExportError
+from edgetl.exporter import calibration
 from edgetl.exporter.calibration import pictures_of
 from edgetl.exporter.golden import candidates
 from edgetl.exporter.ladder.gate import allowed, bearable
@@ -66,8 +67,7 @@ def make_report(run: Run, bundle: Bundle, choices: Choices, reporter: Reporter) 
     models = asking.models_of(bundle)
     images = asking.read_inputs(run, choices.data, pictures)
     questions = Questions(models, manifest.preprocessing.size, images.tobytes(), REFERENCE_PICTURES)
-    reporter.begin("network", len(images))
-    asked = Asked(pictures, asking.ask_network(run, images, reporter.advance))
+    asked = Asked(pictures, asking.ask_network(run, choices.data, images, reporter))
     reporter.begin("models", len(asked_here(questions)))
     places = {HERE: answer_all(questions, reporter.advance)}
     for place in choices.elsewhere:
@@ -99,8 +99,8 @@ def _pictures(run: Run, choices: Choices) -> list[SplitRecord]:
     found = [p for split in choices.splits for p in pictures_of(run, split, choices.data)]
     if not found:
         raise ExportError(f"{run.folder}: the run has no pictures of the split {' or '.join(choices.splits)}")
-    if missing := [p.path for p in found if not (choices.data / p.path).is_file()]:
-        raise ExportError(f"{choices.data / missing[0]}: is missing; name the folder of the run's pictures with --data")
+    for picture in found:
+        calibration.require_own(choices.data, picture)
     return candidates(found)
 
 

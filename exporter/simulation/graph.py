@@ -87,8 +87,15 @@ def value_of(graph: GraphModule, node: Node) -> Tensor:
 
 
 def layers_of(graph: GraphModule) -> list[Node]:
-    """The convolutions and linear layers, in the order in which they run."""
-    return [node for node in graph.graph.nodes if node.target in LAYERS]
+    """The convolutions and linear layers that the picture goes through, in the order in which they run. Others make constants, such
+    as the embedding of positions, and exporters fold them away."""
+    through: set[Node] = set()
+    for node in graph.graph.nodes:
+        # A picture's size is none of them, and what it makes is the same for every picture. A split makes several tensors.
+        holds_values = isinstance(node.meta.get("val"), Tensor | list | tuple)
+        if node.op == "placeholder" or (holds_values and not through.isdisjoint(node.all_input_nodes)):
+            through.add(node)
+    return [node for node in graph.graph.nodes if node.target in LAYERS and node in through]
 
 
 def weight_of(graph: GraphModule, layer: Node) -> Tensor:

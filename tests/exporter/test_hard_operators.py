@@ -110,6 +110,32 @@ def test_layers_are_the_same_in_both_graphs(net: Hard, folder: Path) -> None:
         matched(own[:-1], theirs)
 
 
+class Placed(nn.Module):
+    """Adds an embedding of positions, which no picture changes, as vision transformers for devices do."""
+
+    positions: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("positions", torch.arange(3.0 * 8 * 8).view(1, 3, 8, 8) / 99)
+        self.stem, self.embedding, self.partly = nn.Conv2d(3, 4, 4, 4), nn.Conv2d(3, 4, 1), nn.Conv2d(2, 2, 3, 1, 1)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits."""
+        placed = self.embedding(self.positions.expand(pixels.shape[0], -1, -1, -1))
+        one, other = torch.relu(self.stem(pixels) + placed).split(2, dim=1)
+        return self.head(torch.cat((self.partly(one), other), dim=1).mean((2, 3)))  # type: ignore[no-any-return]
+
+
+def test_layer_of_constants_is_no_layer_in_either_graph(tmp_path: Path) -> None:
+    graph = graph_of(Placed().eval(), 32)
+    write_module(graph, 32, tmp_path / "model.onnx")
+    own, theirs = torch_layers(graph), onnx_layers(folded(tmp_path))
+    assert [layer.name for layer in own] == ["stem", "partly", "head"]
+    assert matched(own, theirs) == theirs
+
+
 def test_hard_sigmoid_has_fast_kernels_in_int8(folder: Path) -> None:
     """As a ReLU6 of a sixth; TFLite's own clip from 0 to 1 is left to the CPU's plain kernels by some engines."""
     data = (folder / "int8.tflite").read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from edgetl.runtime.page.heat_worker import HeatWorker
 from edgetl.runtime.preprocess import preprocess
 from edgetl.runtime.verdict import Verdict
 from edgetl.runtime.verification import verify
+from edgetl.trainer.run_folder import read_run, write_record
 from tests.cli.calling import call, refused
 from tests.good_parts import SIDE, part
 from tests.runtime import tiny
@@ -56,6 +58,28 @@ def test_manifest_says_what_the_verdicts_rest_on(good_bundle: Path) -> None:
     areas = {(row.model, row.split): row.auroc for row in manifest.measured}
     assert all(area is not None and area.value > 0.95 for area in areas.values())
     assert {picture.truth for picture in golden.pictures} == {"good", "anomaly"}
+
+
+@pytest.mark.slow
+def test_a_threshold_that_the_run_read_from_val_is_no_doing_of_the_files(
+    good_run: Path, good_parts: Path, tmp_path: Path
+) -> None:
+    """Files have theirs from train. Where the two lie apart, the network is judged by such a one too, and is what it was."""
+    run = Path(shutil.copytree(good_run, tmp_path / "run"))
+    record = read_run(run).record
+    assert record.detector is not None
+    strict = {
+        name: msgspec.structs.replace(b, threshold=0.8 * b.threshold) for name, b in record.detector.banks.items()
+    }
+    record.detector = msgspec.structs.replace(record.detector, banks=strict)
+    write_record(run, record)
+    answer = call("export", run, "--data", good_parts, "--out", tmp_path / "a.edgetl", "--rung", "float16")
+    assert answer.code == 0, answer
+    with open_bundle(tmp_path / "a.edgetl") as bundle:
+        rows = {(row.model, row.split): row for row in bundle.manifest.measured}
+    assert (
+        rows["model/float32.tflite", "val"].same_decisions == 1.0 == rows["model/float16.tflite", "val"].same_decisions
+    )
 
 
 def test_ladder_tells_no_size_of_logits_where_there_are_none(good_bundle: Path) -> None:

@@ -23,6 +23,7 @@ from edgetl.exporter.parity.record import Equality, Report, Row
 from edgetl.exporter.parity.reporting import _failures, _notes
 from edgetl.runtime.answers import Machine
 from edgetl.runtime.decision import DecisionRule
+from edgetl.trainer.run_folder import read_run
 from tests.cli.calling import call, refused
 from tests.conftest import ROOT, edgetl
 from tests.emulation.chroot import ChrootDevice
@@ -80,7 +81,6 @@ def test_flips_are_the_pictures_on_which_file_and_network_differ(
     from edgetl.runtime.picture import read_picture
     from edgetl.runtime.preprocess import preprocess
     from edgetl.trainer.judge import float_logits
-    from edgetl.trainer.run_folder import read_run
 
     run = read_run(small_run)
     network = float_logits(run)
@@ -270,6 +270,22 @@ def test_another_run_is_refused(small_run: Path, tmp_path: Path) -> None:
     other = tiny.write(tmp_path / "plain.edgetl")
     answer = call("parity", small_run, other, "--out", tmp_path)
     refused(answer, 1, "E_EXPORT", "not the run that this bundle came from")
+
+
+def test_pictures_that_are_no_longer_the_runs_are_refused(
+    small_run: Path, small_bundle: Path, small_data: Path, tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(small_data, tmp_path / "data"))
+    one, other = [s.path for s in read_run(small_run).splits if s.split == "test"][:2]
+    shutil.copy(data / one, data / other)
+    answer = call("parity", small_run, small_bundle, "--data", data, "--out", tmp_path / "report")
+    refused(answer, 1, "E_EXPORT", f"{data / other}: was changed since the training run", "--data")
+
+
+@pytest.mark.parametrize("limit", ["nan", "-1", "101"])
+def test_limit_that_is_none_is_refused(small_run: Path, small_bundle: Path, tmp_path: Path, limit: str) -> None:
+    answer = call("parity", small_run, small_bundle, "--out", tmp_path / "report", "--max-flips", limit)
+    refused(answer, 2, "E_USAGE", "max-flips")
 
 
 def test_run_that_was_trained_anew_is_refused(small_run: Path, small_bundle: Path, tmp_path: Path) -> None:
