@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +46,12 @@ def train(settings: Settings, out: Path, *, resume: bool, reporter: Reporter, ra
     started = time.monotonic()
     rank = rank or Rank(best_device(settings.device))
     _check_ranks(settings, rank)
-    if rank.first:
-        claim(out, resume)
-    rank.agreed(None)  # the others wait, so that they do not find what the first one writes
+    with claimed(out, resume) if rank.first else nullcontext():
+        rank.agreed(None)  # the others wait, so that they do not find what the first one writes
+        return _train(settings, out, resume, reporter, rank, started)
+
+
+def _train(settings: Settings, out: Path, resume: bool, reporter: Reporter, rank: Rank, started: float) -> RunRecord:
     device = rank.device
     make_reproducible(settings.seed, device)
     prepared = prepare(settings, reporter)
@@ -100,10 +106,32 @@ def _check_ranks(settings: Settings, rank: Rank) -> None:
         )
 
 
-def claim(out: Path, resume: bool) -> None:
-    """Refuses to mix two runs in one folder."""
+@contextmanager
+def claimed(out: Path, resume: bool) -> Iterator[None]:
+    """Holds the run folder, so that no two trainings mix in it, neither one after the other nor at once. Raises UsageError."""
     with storage(out):
         out.mkdir(parents=True, exist_ok=True)
+        folder = os.open(out, os.O_RDONLY)
+    try:
+        _lock(folder, out)
+        _check_free(out, resume)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _lock(folder: int, out: Path) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(
+            f"{out}: another training is at work there; wait for its end or choose another --out"
+        ) from None
+    except OSError:  # file systems over a network do not all lock folders
+        return
+
+
+def _check_free(out: Path, resume: bool) -> None:
     if resume and not (out / run_folder.LAST).exists():
         raise UsageError(f"{out}: nothing to resume (no {run_folder.LAST}); train without --resume")
     if not resume and any(out.iterdir()):

@@ -34,7 +34,7 @@ from edgetl.trainer.plots import plot_curves
 from edgetl.trainer.progress import SilentReporter
 from edgetl.trainer.run_folder import BEST, LAST, Run, RunRecord, read_run
 from edgetl.trainer.settings import Settings
-from edgetl.trainer.training import train
+from edgetl.trainer.training import claimed, train
 from tests.cli.calling import call, refused
 from tests.runtime.pictures import noise, save
 
@@ -287,6 +287,36 @@ def test_out_that_is_not_empty_is_refused_and_left_alone(
     refused(answer, 2, "E_USAGE", "not empty", "choose another --out")
     assert ("--resume" in answer.last) is (what == "run")
     assert {name: (out / name).read_bytes() for name in files_below(out)} == before
+
+
+@pytest.mark.parametrize("recipe", ["finetune", "one-class"])
+def test_folder_in_which_another_training_is_at_work_is_refused(
+    few_pictures: Path, tmp_path: Path, recipe: str
+) -> None:
+    """Also where the other one has not written anything yet."""
+    words = (
+        "train",
+        "--data",
+        few_pictures,
+        "--model",
+        "mobilenet_v2_050",
+        "--recipe",
+        recipe,
+        "--out",
+        tmp_path / "run",
+    )
+    with claimed(tmp_path / "run", resume=False):
+        refused(call(*words), 2, "E_USAGE", f"{tmp_path / 'run'}: another training is at work there")
+    with claimed(tmp_path / "run", resume=False):
+        assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_training_that_goes_on_is_not_resumed_beside_itself(few_pictures: Path, tmp_path: Path) -> None:
+    trained(tiny(few_pictures), tmp_path / "run")
+    before = {name: (tmp_path / "run" / name).read_bytes() for name in files_below(tmp_path / "run")}
+    with claimed(tmp_path / "run", resume=True):
+        refused(call("train", "--out", tmp_path / "run", "--resume"), 2, "E_USAGE", "another training is at work there")
+    assert {name: (tmp_path / "run" / name).read_bytes() for name in files_below(tmp_path / "run")} == before
 
 
 def test_out_below_a_file_is_refused(few_pictures: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,17 +32,46 @@ def shortcuts(facts: list[PictureFacts], groups: list[int], labels: tuple[str, .
         useful = table.std(axis=0) > 0
         if not useful.any():
             continue
-        chances = out_of_fold(table[:, useful], truth, groups, len(labels))
-        found = measure(truth, chances.argmax(axis=1), labels)
-        if found.balanced_accuracy_interval.low < 1 / len(labels) + TELLING[what]:
-            continue
-        single = _most_telling(table, truth, names, labels)
-        yield Finding(
-            kind=f"shortcut-{what}", severity="warning",
-            message=f"{_WORDS[what]} alone tell the class in {100 * found.balanced_accuracy:.0f} % (by chance "
-            f"{100 / len(labels):.0f} %); most by {single}",
-            advice=_ADVICE[what],
-        )  # fmt: skip
+        for told in _told(table[:, useful], truth, groups, labels, TELLING[what]):
+            single = _most_telling(table, truth, names, labels, told.classes)
+            yield Finding(
+                kind=f"shortcut-{what}", severity="warning",
+                message=f"{_WORDS[what]} alone tell {told.words} in {100 * told.accuracy:.0f} % (by chance "
+                f"{100 * told.chance:.0f} %); most by {single}",
+                advice=_ADVICE[what],
+            )  # fmt: skip
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """What some facts tell, how well (balanced accuracy), and how well chance does."""
+
+    words: str
+    classes: tuple[str, ...]
+    accuracy: float
+    chance: float
+
+
+def _told(
+    table: NDArray[np.float64], truth: NDArray[np.int64], groups: list[int], labels: tuple[str, ...], margin: float
+) -> Iterator[_Told]:
+    """All classes from each other; where they do not, each class from the rest: one that is always darker among many like ones
+    gains them little."""
+    accuracy, low = _accuracy(table, truth, groups, labels)
+    if low >= 1 / len(labels) + margin:
+        yield _Told("the class", labels, accuracy, 1 / len(labels))
+    elif len(labels) > 2:
+        for number, label in enumerate(labels):
+            accuracy, low = _accuracy(table, (truth == number).astype(np.int64), groups, (f"not {label}", label))
+            if low >= 0.5 + margin:
+                yield _Told(f"{label} from the others", (label,), accuracy, 0.5)
+
+
+def _accuracy(
+    table: NDArray[np.float64], truth: NDArray[np.int64], groups: list[int], labels: tuple[str, ...]
+) -> tuple[float, float]:
+    """Balanced accuracy out of fold, and the lower end of its interval."""
+    found = measure(truth, out_of_fold(table, truth, groups, len(labels)).argmax(axis=1), labels)
+    return found.balanced_accuracy, found.balanced_accuracy_interval.low
 
 
 def _file_table(facts: list[PictureFacts]) -> tuple[tuple[str, ...], NDArray[np.float64]]:
@@ -59,12 +89,17 @@ def _light_table(facts: list[PictureFacts]) -> tuple[tuple[str, ...], NDArray[np
 
 
 def _most_telling(
-    table: NDArray[np.float64], truth: NDArray[np.int64], names: tuple[str, ...], labels: tuple[str, ...]
+    table: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    names: tuple[str, ...],
+    labels: tuple[str, ...],
+    among: tuple[str, ...],
 ) -> str:
-    """The fact whose order best parts one class from the rest (area under the ROC curve), in words."""
+    """The fact whose order best parts one class of `among` from the rest (area under the ROC curve), in words."""
     best = (0.0, "")
     for column, name in enumerate(names):
-        for index, label in enumerate(labels):
+        for label in among:
+            index = labels.index(label)
             area = _area(table[:, column], truth == index)
             side = "higher" if area > 0.5 else "lower"
             best = max(

@@ -57,6 +57,8 @@ def decide_run(folder: Path, wanted: Wanted, data: Path | None, reporter: Report
     if not rule.tells_good_from_bad:
         raise UsageError(f"{folder}: no class is named as the good one; train with --ok LABEL")
     root = data or Path(run.settings.data)
+    if not root.is_dir():
+        raise DatasetError(f"{root}: no such folder; name the one with the run's pictures with --data")
     truth, logits = _answers(run, "val", root, reporter)
     bad = _bad(truth, rule)
     if not bad.any() or bad.all():

@@ -33,7 +33,7 @@ from edgetl.trainer.reproducible import make_reproducible
 from edgetl.trainer.run_folder import RunRecord, SplitRecord
 from edgetl.trainer.settings import Settings
 from edgetl.trainer.starting import network_of, record_of
-from edgetl.trainer.training import claim
+from edgetl.trainer.training import claimed
 
 BATCH = 16
 
@@ -45,7 +45,11 @@ def train_one_class(
     started = time.monotonic()
     if rank is not None and rank.count > 1:
         raise UsageError("--recipe one-class learns in one process; start it without torchrun")
-    claim(out, resume)
+    with claimed(out, resume):
+        return _train(settings, out, reporter, started)
+
+
+def _train(settings: Settings, out: Path, reporter: Reporter, started: float) -> RunRecord:
     device = best_device(settings.device)
     make_reproducible(settings.seed, device)
     prepared = prepare_good(settings, reporter)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import msgspec
@@ -61,7 +61,7 @@ def merge(base: Path, collected: Path, out: Path) -> Version:
         raise DatasetError(f"{collected}: nothing labelled yet; answer some with: edgetl review {collected}")
     fresh = {r.sha256: (r, label, time) for r, label, time in labelled if r.sha256 not in known.values()}
     splits = tuple(name for name in SPLIT_NAMES if listing.of_split(name))
-    added = tuple(_added(record, label, time, splits) for record, label, time in fresh.values())
+    added = tuple(_free(_added(record, label, time, splits), known) for record, label, time in fresh.values())
     version = Version(
         created=utc_now(),
         base=_digest(known), base_pictures=len(known), added=added, left_out=len(labelled) - len(fresh),
@@ -99,6 +99,14 @@ def _added(record: Collected, label: str, time: str, splits: tuple[str, ...]) ->
     return Added(path=f"{folder}/{name}", sha256=record.sha256, label=label, labelled=time, origin=record)
 
 
+def _free(item: Added, known: Collection[str]) -> Added:
+    """Under another name where its own is taken, as by a picture that was retouched since it joined, or by another device's."""
+    if item.path not in known:
+        return item
+    path = Path(item.path)
+    return msgspec.structs.replace(item, path=str(path.with_stem(f"{path.stem}-{item.sha256[:12]}")))
+
+
 def _split_of(sha256: str, splits: tuple[str, ...]) -> str:
     """A split drawn by the picture's own hash, in the usual shares, so that new light is tested too."""
     draw = int(sha256[:8], 16) / 0xFFFFFFFF
@@ -126,9 +134,12 @@ def _history(base: Path) -> tuple[Version, ...]:
 
 
 def link(source: Path, target: Path) -> None:
-    """Makes `target` another name of `source`, or a copy of it where the file system has no links. Raises OSError."""
+    """Makes `target` another name of `source`, or a copy of it where the file system has no links. Raises OSError, also where
+    there is such a file: written over, it would change whatever else that file is a name of."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
+    except FileExistsError:
+        raise
     except OSError:  # another file system, or one without hard links
         shutil.copy2(source, target)

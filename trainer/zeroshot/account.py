@@ -72,7 +72,10 @@ def write_folders(data: Path, out: Path, found: Guesses, min_score: float) -> No
     with storage(out):
         for guess in found.guesses:
             if guess.confidence >= min_score:
-                link(data / guess.path, out / guess.label / guess.path.replace("/", "__"))
+                target = out / guess.label / guess.path.replace("/", "__")
+                if target.exists():  # `a/b.jpg` and `a__b.jpg`
+                    target = target.with_stem(f"{target.stem}-{guess.sha256[:12]}")
+                link(data / guess.path, target)
 
 
 def _png(path: Path) -> bytes:

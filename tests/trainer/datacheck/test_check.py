@@ -179,6 +179,20 @@ def test_a_class_that_is_always_darker_is_called_a_shortcut(tmp_path: Path) -> N
     assert "brightness: b is higher in 100 % of pairs" in finding(found, "shortcut-light")["message"]
 
 
+def test_one_class_of_many_that_is_always_darker_is_named(tmp_path: Path) -> None:
+    """Of four classes it lifts the share of all that light tells by a quarter at most, which would be no finding."""
+    for number, label in enumerate("abcd"):
+        for i in range(25):
+            drawn = picture(100 * number + i, bright=80 if label == "c" else 150)
+            write(tmp_path / "d" / label / f"{i}.png", drawn)
+    _, found = check(tmp_path / "d")
+    told = [f["message"] for f in found["findings"] if f["kind"] == "shortcut-light"]
+    assert len(told) == 1
+    assert (
+        "tell c from the others in 100 % (by chance 50 %); most by brightness: c is lower in 100 % of pairs" in told[0]
+    )
+
+
 def test_a_class_from_another_camera_is_called_a_shortcut(tmp_path: Path) -> None:
     for i in range(30):
         write(tmp_path / "d" / "a" / f"{i}.png", picture(i))

@@ -81,6 +81,11 @@ def test_picture_that_changed_since_training_decides_nothing(run: Path, small_da
     assert not (run / "decision.json").exists()
 
 
+def test_folder_that_is_not_there_is_named(run: Path, tmp_path: Path) -> None:
+    answer = call("decide", run, "--max-escape", "1%", "--data", tmp_path / "gone")
+    refused(answer, 2, "E_DATASET", f"{tmp_path / 'gone'}: no such folder", "--data")
+
+
 def test_run_without_judging_pictures_is_refused(run: Path) -> None:
     kept = [s for s in json.loads((run / "splits.json").read_text()) if s["split"] != "val"]
     (run / "splits.json").write_text(json.dumps(kept))

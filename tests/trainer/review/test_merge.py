@@ -51,6 +51,21 @@ def test_labelled_pictures_join_and_nothing_else_changes(base: Path, kept: Path,
     assert {(a.label, a.origin.label) for a in version.added} == {("scratch", "scratch"), ("dent", "good")}
 
 
+def test_a_name_that_is_taken_costs_no_picture(base: Path, kept: Path, tmp_path: Path) -> None:
+    """Retouched since it joined, and saved as editors do: the kept picture is new again, under the name that it had."""
+    first = merge(base, kept, tmp_path / "v2")
+    retouched = tmp_path / "v2" / first.added[0].path
+    cv2.imwrite(str(tmp_path / "new.png"), picture(77))
+    (tmp_path / "new.png").rename(retouched)
+    before = {p: p.read_bytes() for p in (tmp_path / "v2").rglob("*.png")}
+    version = merge(tmp_path / "v2", kept, tmp_path / "v3")
+    assert {p: p.read_bytes() for p in before} == before
+    (again,) = version.added
+    assert len(list_pictures(tmp_path / "v3").pictures) == len(before) + 1
+    assert hashlib.sha256((tmp_path / "v3" / again.path).read_bytes()).hexdigest() == again.sha256
+    assert (tmp_path / "v3" / first.added[0].path).read_bytes() == before[retouched]
+
+
 def test_versions_add_up_and_nothing_comes_twice(base: Path, kept: Path, tmp_path: Path) -> None:
     merge(base, kept, tmp_path / "v2")
     version = merge(tmp_path / "v2", kept, tmp_path / "v3")

@@ -138,6 +138,17 @@ def test_doubtful_guesses_are_unknown_and_stay_out_of_the_class_folders(given: G
     refused(zeroshot(given, "--folders", tmp_path / "sure"), 2, "E_USAGE", "is there already")
 
 
+def test_two_paths_that_make_one_name_are_two_pictures(given: Given, tmp_path: Path) -> None:
+    """And neither is written over the other, which lies in the data as well."""
+    for number, path in enumerate(("a/b.png", "a__b.png")):
+        save(tmp_path / "data" / path, noise(40, 30, seed=20 + number))
+    before = {p: p.read_bytes() for p in (tmp_path / "data").rglob("*.png")}
+    done = zeroshot(given._replace(data=tmp_path / "data"), "--folders", tmp_path / "sure", "--min-score", 0)
+    assert done.code == 0, done
+    assert {p: p.read_bytes() for p in before} == before
+    assert sorted(p.read_bytes() for p in (tmp_path / "sure").rglob("*.png")) == sorted(before.values())
+
+
 @pytest.mark.parametrize(
     ("flags", "code", "kind", "words"),
     [
