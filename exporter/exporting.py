@@ -148,7 +148,7 @@ def _check_float_file(outcome: Outcome) -> None:
     if not outcome.passed:
         raise ExportError(
             f"{outcome.model} judges {outcome.flips} of {outcome.pictures} pictures otherwise{_gain(outcome)}, though nothing was "
-            "rounded: the converter's output is not the trained network; no bundle was written, and with --no-float none needs it"
+            "rounded: the converter's output is not the trained network; no bundle was written"
         )
 
 
