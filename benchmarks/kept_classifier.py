@@ -28,7 +28,7 @@ from edgetl.trainer.progress import ConsoleReporter
 from edgetl.trainer.run_folder import SplitRecord
 from edgetl.trainer.settings import Settings
 from edgetl.trainer.splits import SPLITS
-from edgetl.trainer.training import Prepared, claim, network_of, preprocessing_of, record_of
+from edgetl.trainer.training import Prepared, claimed, network_of, preprocessing_of, record_of
 from edgetl.trainer.weights import read_state
 model, weights, classes, imgsz, data, out = sys.argv[1:]
 data, out = Path(data), Path(out)
@@ -43,20 +43,20 @@ network, source = network_of(settings, held, torch.device("cpu"), ConsoleReporte
 head = network.head.weight
 if not any(t.shape == head.shape and torch.equal(t, head) for t in read_state(Path(weights)).values()):
     sys.exit(f"{weights}: holds no classifier of {classes} classes for {model}")
-claim(out, resume=False)
-record = record_of(settings, Prepared(held, [], [], {}), network, source)
-record.complete = True
-run_folder.write_settings(out, settings)
-run_folder.write_best(out, network)
-logits = float_logits(run_folder.Run(out, settings, record, []))
-said = [labels[int(logits(image).argmax())] for image in images]
-run_folder.write_splits(out, [
-    SplitRecord(path, label, sha256_of(data / path), split)
-    for (split, _), path, label in zip(listed, paths, said)
-])
-judged = sorted((data / "judged").iterdir())
-numpy.save(out / "judged.npy", numpy.stack([logits(preprocess(read_picture(path), how)) for path in judged]))
-run_folder.write_record(out, record)
+with claimed(out, resume=False):
+    record = record_of(settings, Prepared(held, [], [], {}), network, source)
+    record.complete = True
+    run_folder.write_settings(out, settings)
+    run_folder.write_best(out, network)
+    logits = float_logits(run_folder.Run(out, settings, record, []))
+    said = [labels[int(logits(image).argmax())] for image in images]
+    run_folder.write_splits(out, [
+        SplitRecord(path, label, sha256_of(data / path), split)
+        for (split, _), path, label in zip(listed, paths, said)
+    ])
+    judged = sorted((data / "judged").iterdir())
+    numpy.save(out / "judged.npy", numpy.stack([logits(preprocess(read_picture(path), how)) for path in judged]))
+    run_folder.write_record(out, record)
 """
 
 
