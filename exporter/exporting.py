@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from edgetl.errors import ExportError, GateError
-from edgetl.exporter import calibration
 from edgetl.exporter.bundle_writer import write_bundle
+from edgetl.exporter.calibration import require_own
 from edgetl.exporter.calibration_set import check_frames
 from edgetl.exporter.card import write_card
 from edgetl.exporter.contents import describing_files, manifest_of
@@ -65,7 +65,7 @@ def _check_pictures(run: Run, data: Path) -> None:
     remembered = set() if run.record.detector is None else set(read_bank(run.folder).pictures.tolist())
     for number, record in enumerate(run.splits):
         matters = record.sets_ranges or record.split in MEASURED_SPLITS or number in remembered
-        calibration.require_own(data, record, unchanged=matters)
+        require_own(data, record, unchanged=matters)
 
 
 def _attempt(bench: Workbench, options: Options, rung: Rung, left_s: float) -> Tried[Models]:
@@ -147,7 +147,7 @@ def _check_float_file(outcome: Outcome) -> None:
     """The float file is what others compare with, so it must be the network. Raises ExportError."""
     if not outcome.passed:
         raise ExportError(
-            f"{outcome.model} judges {outcome.flips} of {outcome.pictures} pictures otherwise{_gain(outcome)}, though nothing was "
+            f"{outcome.model} judges {outcome.flips} of {outcome.pictures} pictures otherwise{_gain(outcome)}{_verdicts(outcome)}, though nothing was "
             "rounded: the converter's output is not the trained network; no bundle was written"
         )
 
@@ -155,7 +155,7 @@ def _check_float_file(outcome: Outcome) -> None:
 def _measured(run: Run, bench: Workbench, models: Models, files: list[ModelFile]) -> tuple[Measured, ...]:
     """One row for each model and split. Test is met here for the first time: nothing is chosen by it."""
     logits = {FLOAT: bench.network, **{f.record.path: f.open().logits for f in files}}
-    known = {judged.model: judged for judged in (bench.float_judged(), *models.judged)}
+    known = {judged.model: judged for judged in (bench.float_judged, *models.judged)}
     rest = {name: function for name, function in logits.items() if name not in known}
     for judged in bench.measure(rest, ACCEPTANCE) if rest else ():
         known[judged.model] = judged

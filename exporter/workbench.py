@@ -60,7 +60,6 @@ class Workbench:
         self._folder = folder
         self._options = options
         self._reporter = reporter
-        self._float: Judged | None = None
         log = log_of(run.folder, options.name)
         self._converter = Converter(log=log) if options.converter is None else Converter(options.converter, log)
         self._decoded = Decoded(run.record.preprocessing)
@@ -90,7 +89,7 @@ class Workbench:
 
     def before_the_gate(self, judged: Judged, limits: Limits | None = None) -> Outcome:
         """How the gate finds a model that was measured on the acceptance pictures, by the user's limits or by others."""
-        plain, limits, rule = self.float_judged(), limits or self._options.limits, self._run.record.rule
+        plain, limits, rule = self.float_judged, limits or self._options.limits, self._run.record.rule
         before, after = (j.by_split[ACCEPTANCE] for j in (plain, judged))
         truth = {s.path: s.label for s in self._run.splits}
         if self._run.record.detector is not None:  # each file's scores are in units of its own, so no gain is asked for
@@ -115,11 +114,10 @@ class Workbench:
         """The float network's judgement of one picture."""
         return network_logits(self._run, self._data, self._reporter)
 
+    @cached_property
     def float_judged(self) -> Judged:
         """The float network on the acceptance pictures."""
-        if self._float is None:
-            self._float = self.measure({FLOAT: self.network}, ACCEPTANCE)[0]
-        return self._float
+        return self.measure({FLOAT: self.network}, ACCEPTANCE)[0]
 
     def _float_besides(self, source: Path) -> Path | None:
         """The weights as trained, where their float file will be wanted, is not there yet and is none of `source`'s."""

@@ -43,15 +43,15 @@ def train(settings: Settings, out: Path, *, resume: bool, reporter: Reporter, ra
 
     `rank` is this process among several that train together; only the first of them writes.
     """
-    started = time.monotonic()
     rank = rank or Rank(best_device(settings.device))
     _check_ranks(settings, rank)
     with claimed(out, resume) if rank.first else nullcontext():
         rank.agreed(None)  # the others wait, so that they do not find what the first one writes
-        return _train(settings, out, resume, reporter, rank, started)
+        return _train(settings, out, resume, reporter, rank)
 
 
-def _train(settings: Settings, out: Path, resume: bool, reporter: Reporter, rank: Rank, started: float) -> RunRecord:
+def _train(settings: Settings, out: Path, resume: bool, reporter: Reporter, rank: Rank) -> RunRecord:
+    started = time.monotonic()
     device = rank.device
     make_reproducible(settings.seed, device)
     prepared = prepare(settings, reporter)

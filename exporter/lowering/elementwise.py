@@ -6,6 +6,7 @@ import numpy as np
 
 from edgetl.exporter.lowering.axes import Order, plain
 from edgetl.exporter.lowering.builder import Builder, no_form
+from edgetl.exporter.lowering.graph import CLIPS
 from edgetl.exporter.lowering.onnx_graph import Node
 from edgetl.exporter.lowering.registry import lowers
 
@@ -16,7 +17,7 @@ _UNARY = {
 _BINARY = {"Add": "ADD", "Sub": "SUB", "Mul": "MUL", "Div": "DIV", "Max": "MAXIMUM", "Min": "MINIMUM", "Pow": "POW"}
 _FUSING = {"ADD", "SUB", "MUL", "DIV"}  # they can clip their results
 # TFLite's operators that clip, by their ends.
-_CLIPS = {(0.0, np.inf): "RELU", (0.0, 6.0): "RELU6", (-1.0, 1.0): "RELU_N1_TO_1", (0.0, 1.0): "RELU_0_TO_1"}
+_CLIP_OF = {ends: kind for kind, ends in CLIPS.items()}
 _SIXTH = 1 / 6
 
 
@@ -58,8 +59,8 @@ def clip(builder: Builder, node: Node) -> None:
     """Values cut off at both ends."""
     low, high = (float(builder.constant(node, position, end)) for position, end in ((1, -np.inf), (2, np.inf)))
     given, order = builder.stored(node, node.inputs[0]), builder.order(node.inputs[0])
-    if (low, high) in _CLIPS:
-        builder.give(node, _CLIPS[low, high], [given], order)
+    if (low, high) in _CLIP_OF:
+        builder.give(node, _CLIP_OF[low, high], [given], order)
         return
     lifted = builder.inner(node, "MAXIMUM", [given, builder.real(low)], builder.graph.tensors[given].shape)
     builder.give(node, "MINIMUM", [lifted, builder.real(high)], order)

@@ -15,6 +15,9 @@ MOVING = {
     "REDUCE_MIN", "BROADCAST_TO", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "DEPTH_TO_SPACE",
 }  # fmt: skip
 
+# Between which values the results of each clip lie.
+CLIPS = {"RELU": (0.0, np.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
+
 Array = NDArray[Any]
 Shape = tuple[int, ...]
 

@@ -5,7 +5,6 @@ Every activation is an output of the file that is watched, since a delegate hide
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -15,12 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetl.exporter.calibration import CONSTANT, stream
-from edgetl.exporter.lowering.graph import Graph
+from edgetl.exporter.lowering.graph import CLIPS, Graph
 from edgetl.exporter.lowering.writing import packed
 from edgetl.exporter.quantization import RangeRule
 from edgetl.exporter.ranges import Range, bounded, histograms_of, range_of, spans_of
-
-_CLIPS = {"RELU": (0.0, math.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
 
 
 def ranges_of(graph: Graph, pictures: Path, rule: RangeRule) -> dict[str, Range]:
@@ -38,7 +35,7 @@ def ranges_of(graph: Graph, pictures: Path, rule: RangeRule) -> dict[str, Range]
 def _bounds(graph: Graph) -> dict[str, Range]:
     """Between which values the results of clips lie."""
     kinds = {o.outputs[0]: o.options.get("fusedActivationFunction", o.kind) for o in graph.operators}
-    return {name: _CLIPS[kind] for name, kind in kinds.items() if kind in _CLIPS}
+    return {name: CLIPS[kind] for name, kind in kinds.items() if kind in CLIPS}
 
 
 def _seen(graph: Graph, names: list[str], pictures: Path, first: int) -> Iterator[tuple[str, NDArray[np.float32]]]:

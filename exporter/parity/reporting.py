@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetl.errors import ExportError
-from edgetl.exporter import calibration
-from edgetl.exporter.calibration import pictures_of
+from edgetl.exporter.calibration import pictures_of, require_own
 from edgetl.exporter.golden import candidates
 from edgetl.exporter.ladder.gate import allowed, bearable
 from edgetl.exporter.parity import asking
@@ -100,7 +99,7 @@ def _pictures(run: Run, choices: Choices) -> list[SplitRecord]:
     if not found:
         raise ExportError(f"{run.folder}: the run has no pictures of the split {' or '.join(choices.splits)}")
     for picture in found:
-        calibration.require_own(choices.data, picture)
+        require_own(choices.data, picture)
     return candidates(found)
 
 

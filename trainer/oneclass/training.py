@@ -42,14 +42,14 @@ def train_one_class(
     settings: Settings, out: Path, *, resume: bool, reporter: Reporter, rank: Rank | None = None
 ) -> RunRecord:
     """Learns what good parts look like and fills the run folder `out`. Raises UsageError, DatasetError, TrainingError."""
-    started = time.monotonic()
     if rank is not None and rank.count > 1:
         raise UsageError("--recipe one-class learns in one process; start it without torchrun")
     with claimed(out, resume):
-        return _train(settings, out, reporter, started)
+        return _train(settings, out, reporter)
 
 
-def _train(settings: Settings, out: Path, reporter: Reporter, started: float) -> RunRecord:
+def _train(settings: Settings, out: Path, reporter: Reporter) -> RunRecord:
+    started = time.monotonic()
     device = best_device(settings.device)
     make_reproducible(settings.seed, device)
     prepared = prepare_good(settings, reporter)

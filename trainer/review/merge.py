@@ -103,8 +103,7 @@ def _free(item: Added, known: Collection[str]) -> Added:
     """Under another name where its own is taken, as by a picture that was retouched since it joined, or by another device's."""
     if item.path not in known:
         return item
-    path = Path(item.path)
-    return msgspec.structs.replace(item, path=str(path.with_stem(f"{path.stem}-{item.sha256[:12]}")))
+    return msgspec.structs.replace(item, path=str(beside(Path(item.path), item.sha256)))
 
 
 def _split_of(sha256: str, splits: tuple[str, ...]) -> str:
@@ -131,6 +130,11 @@ def _history(base: Path) -> tuple[Version, ...]:
         raise DatasetError(
             f"{base / LINEAGE}: cannot be read ({error}); move it away to start a new lineage"
         ) from error
+
+
+def beside(path: Path, sha256: str) -> Path:
+    """Another name for a picture whose own is taken, by its hash."""
+    return path.with_stem(f"{path.stem}-{sha256[:12]}")
 
 
 def link(source: Path, target: Path) -> None:

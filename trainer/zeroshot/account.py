@@ -17,7 +17,7 @@ from edgetl.runtime.decision import DecisionRule, decide_chances, usual_ok_label
 from edgetl.runtime.files import write_file
 from edgetl.runtime.picture import read_picture
 from edgetl.runtime.timestamp import utc_now
-from edgetl.trainer.review.merge import link
+from edgetl.trainer.review.merge import beside, link
 from edgetl.trainer.zeroshot.guessing import Guesses
 
 _REASON: dict[str, Reason] = {"UNKNOWN": "unsure", "NG": "reject", "OK": "random"}
@@ -74,7 +74,7 @@ def write_folders(data: Path, out: Path, found: Guesses, min_score: float) -> No
             if guess.confidence >= min_score:
                 target = out / guess.label / guess.path.replace("/", "__")
                 if target.exists():  # `a/b.jpg` and `a__b.jpg`
-                    target = target.with_stem(f"{target.stem}-{guess.sha256[:12]}")
+                    target = beside(target, guess.sha256)
                 link(data / guess.path, target)
 
 
