@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetl.errors import ExportError, storage
-from edgetl.runtime.dataset import sha256_of
 from edgetl.runtime.picture import decode, read_bytes
 from edgetl.runtime.preprocess import Preprocessing, preprocess
 
@@ -37,13 +36,8 @@ def _by_path(pictures: Iterable[SplitRecord], data: Path) -> list[SplitRecord]:
 
 def require_own(data: Path, picture: SplitRecord, *, unchanged: bool = True) -> None:
     """Raises ExportError where a picture of the run is gone or, if that matters, is another one than it was."""
-    path, what = data / picture.path, ""
-    if not path.is_file():
-        what = "is missing"
-    elif unchanged and sha256_of(path) != picture.sha256:
-        what = "was changed since the training run"
-    if what:
-        raise ExportError(f"{path}: {what}; name the folder with the run's own pictures with --data")
+    if unlike := picture.unlike(data, in_place=not unchanged):
+        raise ExportError(unlike)
 
 
 def save(images: NDArray[np.uint8], out: Path) -> None:

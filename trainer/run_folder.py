@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save
 
 from edgetl.errors import RunError, UsageError, storage
 from edgetl.runtime.anomaly import DetectorRecord
+from edgetl.runtime.dataset import sha256_of
 from edgetl.runtime.decision import DecisionRule
 from edgetl.runtime.files import write_file
 from edgetl.runtime.preprocess import Preprocessing
@@ -50,6 +51,15 @@ class SplitRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     def sets_ranges(self) -> bool:
         """Whether the ranges of int8 tensors are read from it: it is marked, or lies in a folder of such pictures."""
         return self.calibrates or self.split == "calibration"
+
+    def unlike(self, data: Path, *, in_place: bool = False) -> str | None:
+        """How the file below `data` is not the picture that the run had, or None where it is; `in_place`: whether it is there is enough."""
+        path, what = data / self.path, None
+        if not path.is_file():
+            what = "is missing"
+        elif not in_place and sha256_of(path) != self.sha256:
+            what = "was changed since the training run"
+        return what and f"{path}: {what}; name the folder with the run's own pictures with --data"
 
 
 class RunRecord(msgspec.Struct, kw_only=True):

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetl.errors import DatasetError, UsageError
-from edgetl.runtime.dataset import sha256_of
 from edgetl.runtime.decision import DecisionRule, Limits, bad_chances, probabilities
 from edgetl.runtime.picture import read_picture
 from edgetl.runtime.preprocess import preprocess
@@ -104,10 +103,8 @@ def _answers(run: Run, split: str, root: Path, reporter: Reporter) -> tuple[NDAr
     reporter.begin(f"judging {split}", len(pictures))
     logits = []
     for done, picture in enumerate(pictures, start=1):
-        if sha256_of(root / picture.path) != picture.sha256:
-            raise DatasetError(
-                f"{root / picture.path}: was changed since the training run; name the folder with the run's own pictures with --data"
-            )
+        if unlike := picture.unlike(root):
+            raise DatasetError(unlike)
         logits.append(ask(preprocess(read_picture(root / picture.path), run.record.preprocessing)))
         reporter.advance(done)
     return np.array([labels.index(p.label) for p in pictures], np.int64), np.stack(logits)

@@ -81,6 +81,15 @@ def test_picture_that_changed_since_training_decides_nothing(run: Path, small_da
     assert not (run / "decision.json").exists()
 
 
+def test_picture_that_is_gone_is_named(run: Path, small_data: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(small_data, data)
+    gone = data / next(s.path for s in read_run(run).splits if s.split == "val")
+    gone.unlink()
+    refused(call("decide", run, "--max-escape", "1%", "--data", data), 2, "E_DATASET", f"{gone}: is missing", "--data")
+    assert not (run / "decision.json").exists()
+
+
 def test_folder_that_is_not_there_is_named(run: Path, tmp_path: Path) -> None:
     answer = call("decide", run, "--max-escape", "1%", "--data", tmp_path / "gone")
     refused(answer, 2, "E_DATASET", f"{tmp_path / 'gone'}: no such folder", "--data")
