@@ -8,7 +8,14 @@ import msgspec
 
 from edgetl.benchmarks.machine import machine
 from edgetl.benchmarks.model_comparison.candidate import Candidate, Plan, Row, Trained
-from edgetl.benchmarks.model_comparison.ranking import finalists, gain_of_transfer, pareto, ranked, to_export
+from edgetl.benchmarks.model_comparison.ranking import (
+    after_probes,
+    finalists,
+    gain_of_transfer,
+    pareto,
+    ranked,
+    to_export,
+)
 from edgetl.benchmarks.model_comparison.study import Study, Tell
 from edgetl.benchmarks.model_comparison.working import Workshop
 from edgetl.errors import UsageError, storage
@@ -84,7 +91,6 @@ def _train(plan: Plan, study: Study) -> tuple[list[Trained], dict[Candidate, str
     """All that is to be trained, and what could not be."""
     probes, failed = study.train_all(Candidate(model, "probe") for model in plan.models)
     best = finalists(probes, plan.finalists)
-    after = [Candidate(model, "full") for model in best] + [Candidate(model, "scratch") for model in best[:1]]
-    fully, failed_too = study.train_all(after)
+    fully, failed_too = study.train_all(after_probes(best, plan))
     swept = study.sweep(best[0], plan.sweep)[:1] if best and plan.sweep else []
     return [*probes, *fully, *swept], {**failed, **failed_too}

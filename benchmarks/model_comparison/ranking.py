@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from edgetl.benchmarks.comparing import REPEATABLE
-from edgetl.benchmarks.model_comparison.candidate import Candidate, Row, Trained
+from edgetl.benchmarks.model_comparison.candidate import Candidate, Plan, Row, Trained
 
 
 def finalists(probes: Iterable[Trained], count: int) -> list[str]:
     """The models whose probes did best on val; of equals the one that trained faster."""
     return [t.candidate.model for t in sorted(probes, key=lambda t: (-t.val, t.seconds))[:count]]
+
+
+def after_probes(best: Sequence[str], plan: Plan) -> list[Candidate]:
+    """The finalists fully, and the first of them from nothing, unless it began from nothing already."""
+    known = [model for model in best[:1] if plan.weights_of(model) != "none"]
+    return [Candidate(model, "full") for model in best] + [Candidate(model, "scratch") for model in known]
 
 
 def to_export(trained: Sequence[Trained]) -> list[Trained]:
@@ -45,10 +51,11 @@ def _beats(other: Row, row: Row) -> bool:
 
 
 def gain_of_transfer(rows: Iterable[Row]) -> float | None:
-    """Points of balanced accuracy on test between a model's best training and the same model from nothing."""
+    """Points of balanced accuracy on test between a model's best training and the same model from nothing. None where the best
+    began from nothing too, as `auto` may decide."""
     known = [row for row in rows if row.test is not None]
     for scratch in (row for row in known if row.candidate.way == "scratch"):
         same = [r for r in known if r.candidate.model == scratch.candidate.model and r.candidate.way != "scratch"]
-        if same:
+        if same and same[0].recipe != "scratch":
             return 100 * ((same[0].test or 0.0) - (scratch.test or 0.0))
     return None

@@ -9,14 +9,25 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from edgetl.benchmarks.model_comparison.candidate import SEARCHED, Candidate, Plan, Row, Trained
 from edgetl.benchmarks.model_comparison.command import visible_gpus, weights_by_model
 from edgetl.benchmarks.model_comparison.comparing import PLAN, claim
-from edgetl.benchmarks.model_comparison.ranking import finalists, gain_of_transfer, pareto, ranked, to_export
+from edgetl.benchmarks.model_comparison.ranking import (
+    after_probes,
+    finalists,
+    gain_of_transfer,
+    pareto,
+    ranked,
+    to_export,
+)
 from edgetl.benchmarks.model_comparison.study import Study
 from edgetl.benchmarks.model_comparison.working import Workshop
 from edgetl.errors import EdgetlError, UsageError
+from edgetl.trainer.backbones import describe
+from edgetl.trainer.network import Network
 from tests.cli.calling import call, refused
 
 
@@ -74,6 +85,14 @@ def test_gain_of_transfer_is_against_the_same_model() -> None:
     rows = [row("b", 0.95, 1, 1, test=0.99), row("a", 0.9, 1, 1, test=0.9), row("a", 0.6, 1, 1, "scratch", test=0.65)]
     assert gain_of_transfer(rows) == pytest.approx(25.0)
     assert gain_of_transfer(rows[:2]) is None
+
+
+def test_what_began_from_nothing_is_no_transfer_and_is_trained_once() -> None:
+    twins = [row("a", 0.9, 1, 1, test=0.9), row("a", 0.6, 1, 1, "scratch", test=0.65)]
+    assert gain_of_transfer([msgspec.structs.replace(twins[0], recipe="scratch"), twins[1]]) is None
+    plan = Plan(data="parts", models=("a", "b"), weights={"a": "none"})
+    assert [(c.model, c.way) for c in after_probes(["a", "b"], plan)] == [("a", "full"), ("b", "full")]
+    assert [(c.model, c.way) for c in after_probes(["b", "a"], plan)][2:] == [("b", "scratch")]
 
 
 def test_flags_of_a_candidate() -> None:
@@ -205,8 +224,10 @@ def plain_classes(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_models_are_trained_exported_timed_and_ranked_once(plain_classes: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    words = ("compare", "--data", plain_classes, "--models", "resnet_tiny,no_such_net", "--weights", "none", "--imgsz", 32,
+    out, weights = tmp_path / "out", tmp_path / "weights.safetensors"
+    torch.manual_seed(0)
+    save_file(Network(describe("resnet_tiny"), 2, 32).net.state_dict(), weights)
+    words = ("compare", "--data", plain_classes, "--models", "resnet_tiny,no_such_net", "--weights", weights, "--imgsz", 32,
              "--epochs", 2, "--finalists", 1, "--out", out)  # fmt: skip
     answer = call(*words, "--json")
     refused(answer, 1, "E_HEALTH", "not trained: no_such_net,probe")
