@@ -27,7 +27,6 @@ def scalars(run: Path) -> dict[str, dict[int, float]]:
 
 
 def test_board_holds_the_figures_of_every_epoch_and_goes_on_after_a_break(small_data: Path, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
     run = tmp_path / "run"
     done = call("train", "--data", small_data / "train", *WORDS, "--epochs", 2, "--tensorboard", "--out", run)
     assert done.code == 0, done.err
