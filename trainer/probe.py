@@ -142,7 +142,8 @@ def features_of_changed(
 
 
 def fit_head(train: Tensor, targets: Tensor, val: Tensor, val_targets: Tensor, class_weights: Tensor) -> Head:
-    """Fits a head for each penalty and keeps the one with the smallest loss on val."""
+    """Fits a head for each penalty and keeps the one with the smallest loss on val. That falls and then rises, so the weaker
+    penalties after the first that is worse, which take longest, are not tried."""
     started = time.monotonic()
     mean, unit = moments(train)
     scaled = standardized(train, mean, unit)
@@ -155,6 +156,8 @@ def fit_head(train: Tensor, targets: Tensor, val: Tensor, val_targets: Tensor, c
         loss = float(F.cross_entropy(logits, val_targets, class_weights))
         if best is None or loss < best.val_loss:
             best = Head(weight, bias, penalty, loss, balanced_of(logits, val_targets))
+        elif loss > best.val_loss:
+            break
     assert best is not None
     best.seconds = time.monotonic() - started
     return best

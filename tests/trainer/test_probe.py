@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -47,6 +49,21 @@ def test_penalty_is_the_one_that_is_best_on_val(width: int, apart: float, monkey
     # It began from the head of another penalty; a loss of nearly nothing is as far from exact as LBFGS leaves it.
     assert chosen.val_loss == pytest.approx(min(losses.values()), rel=1e-3, abs=1e-5)
     assert max(losses.values()) > 1.1 * chosen.val_loss  # it made a difference
+
+
+def test_weaker_penalties_than_the_first_worse_one_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, fit = [], probe.fit_linear
+
+    def noting(
+        features: Tensor, targets: Tensor, weights: Tensor, penalty: float, *start: Any
+    ) -> tuple[Tensor, Tensor]:
+        tried.append(penalty)
+        return fit(features, targets, weights, penalty, *start)
+
+    monkeypatch.setattr(probe, "fit_linear", noting)
+    chosen = fit_head(*clouds(45, 64, 1.0, 1), *clouds(90, 64, 1.0, 2), EVEN)
+    assert tried == list(probe.PENALTIES[: len(tried)]) and tried[-2] == chosen.penalty
+    assert len(tried) < len(probe.PENALTIES)
 
 
 def test_few_pictures_with_many_figures_are_held_back_more_than_clear_ones() -> None:
