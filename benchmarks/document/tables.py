@@ -264,7 +264,7 @@ def int8_backbones(found: Any) -> list[str]:
     told = (
         f"Nets at {found['imgsz']} px that learned the {found['data']}, from the public weights where there are some and from nothing"
         " otherwise. The gate is open, so that a rung that loses shows what. Figures on test, in per cent."
-        " Most times but those of min-max are of the converter before docs/adr/0034, on a quieter machine."
+        " Times beside one or two other jobs on the same two cores; those of min-max, and p50 of equalized, beside none."
     )
     return [told, "", *ladder_rows(found["rows"]).splitlines()]
 
