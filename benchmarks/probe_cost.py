@@ -1,9 +1,9 @@
 """What a probe costs, and costs again: `python -m edgetl.benchmarks.probe_cost OUT [--weights FILE] [--pictures 2000]`.
 
-Draws pictures, trains a head on a frozen MobileNetV2 at 224 px with the public weights in $EDGETL_DATA, in a cache of its own, and
-then a second time in another run folder, which finds the features there. A head on features of a net that knows
-nothing is fitted sooner. Each time is that of the whole command, from the start of the process to its end.
-The head alone is timed by the command itself. With --recipe auto the decision is among what is timed.
+Draws pictures, trains a head on a frozen MobileNetV2 at 224 px with the public weights in $EDGETL_DATA, in a cache of its own,
+and then a second time in another run folder, which finds the features there. A head on features of a net that knows nothing is
+fitted sooner. Each time is that of the whole command, from the start of the process to its end. The head alone is timed by the
+command itself. With --recipe auto the decision is among what is timed.
 """
 
 from __future__ import annotations

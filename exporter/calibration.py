@@ -36,7 +36,7 @@ def _by_path(pictures: Iterable[SplitRecord], data: Path) -> list[SplitRecord]:
 
 def require_own(data: Path, picture: SplitRecord, *, unchanged: bool = True) -> None:
     """Raises ExportError where a picture of the run is gone or, if that matters, is another one than it was."""
-    if unlike := picture.unlike(data, in_place=not unchanged):
+    if unlike := picture.unlike(data, unchanged=unchanged):
         raise ExportError(unlike)
 
 

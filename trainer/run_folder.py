@@ -52,12 +52,13 @@ class SplitRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether the ranges of int8 tensors are read from it: it is marked, or lies in a folder of such pictures."""
         return self.calibrates or self.split == "calibration"
 
-    def unlike(self, data: Path, *, in_place: bool = False) -> str | None:
-        """How the file below `data` is not the picture that the run had, or None where it is; `in_place`: whether it is there is enough."""
+    def unlike(self, data: Path, *, unchanged: bool = True) -> str | None:
+        """Why the file below `data` is not the picture that the run had; None where it is, or where one is there and it need not be
+        `unchanged`."""
         path, what = data / self.path, None
         if not path.is_file():
             what = "is missing"
-        elif not in_place and sha256_of(path) != self.sha256:
+        elif unchanged and sha256_of(path) != self.sha256:
             what = "was changed since the training run"
         return what and f"{path}: {what}; name the folder with the run's own pictures with --data"
 
